@@ -1,0 +1,1 @@
+"""TinyLogBERT Workbench: unlabelled log lines in, abnormal lines and the reasons out."""

@@ -1,0 +1,69 @@
+"""A bundle and its measured values -> models/<name>/README.md. Every number is written by code."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import Any
+
+from core.config import Config
+
+WHAT_SCORERS_SEE = {
+    "mlp_head": "[CLS] vector → MLP 256→64→1 → sigmoid, taught real texts against corrupted ones",
+    "knn": "distance from the [CLS] vector to the nearest learnt line",
+    "density": "distance from the [CLS] vector to 0.3, 1, 3 and 10% of all learnt lines",
+    "autoencoder": "error of rebuilding the [CLS] vector through 16 numbers",
+    "one_class": "distance from the centre of a one-class network (Deep SVDD)",
+    "likelihood": "pseudo-perplexity: how surprising each token is to the masked language model",
+    "novelty": "never-seen and rare texts",
+    "tfidf": "TF-IDF distance of words and punctuation to shares of all learnt lines",
+    "severity": "level, status class and words such as failed or denied",
+}
+
+
+def write_card(
+    folder: Path, name: str, config: Config, facts: dict[str, Any], history: list[dict[str, float | None]]
+) -> None:
+    """Write the bundle's README.md.
+
+    Args:
+        folder: the bundle.
+        name: its name.
+        config: the resolved settings.
+        facts: bundle.json beside the config.
+        history: training losses by step; empty where no network was trained.
+    """
+    total = sum(config.scoring.weights.values())
+    lines = [
+        f"# {name}",
+        "",
+        f"A TinyLogBERT Workbench bundle, written {facts['created_utc']} by code; JSON and safetensors only.",
+        "",
+        f"- learnt from {facts['n_lines']:,} unlabelled lines, {facts['n_texts']:,} distinct normalized texts",
+        f"- data (sha256 of texts and counts): `{facts['data_sha256']}`",
+        f"- seed {config.seed} · {facts['seconds']} s on {platform.machine()} · precision {facts['precision']}",
+        f"- threshold {facts['threshold']:.4f}, for a stated false-alarm rate of {config.scoring.false_alarm_rate:.2%} "
+        "of lines like the learnt ones",
+        "- libraries: " + ", ".join(f"{library} {version}" for library, version in facts["libraries"].items()),
+        "",
+    ]
+    if history:
+        first, last = history[0], history[-1]
+        loss = "held_back_loss" if last["held_back_loss"] is not None else "train_loss"
+        name_of_loss = loss.replace("_", " ")
+        lines += [
+            f"Masked log modelling: {last['step']:.0f} steps, {name_of_loss} {first[loss]:.3f} → {last[loss]:.3f}.",
+            "",
+        ]
+    lines += ["| scorer | weight | sees |", "|---|---|---|"]
+    lines += [
+        f"| {scorer} | {weight / total:.1%} | {WHAT_SCORERS_SEE[scorer]} |"
+        for scorer, weight in config.scoring.weights.items()
+    ]
+    lines += [
+        "",
+        "**Limits.** The bundle holds the normalized texts it learnt from: share it as you would share the log. "
+        "The false-alarm rate holds for lines like the learnt ones; a new release or a new host needs new history.",
+        "",
+    ]
+    (folder / "README.md").write_text("\n".join(lines), "utf-8")

@@ -1,0 +1,234 @@
+"""Command line: click commands over workbench. Data on standard output, remarks on standard error.
+
+Exit codes: 0 done, 1 a user's mistake (one line: what, where, what to do), 2 usage.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from core.errors import JobCancelled, WorkbenchError
+
+# workbench is imported inside the commands: --help must not wait for tables and networks.
+if TYPE_CHECKING:
+    from core.config import Config
+
+
+class _Group(click.Group):
+    """One catch for the whole command line."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except WorkbenchError as error:
+            click.echo(f"error: {error}", err=True)
+            context.exit(1)
+        except OSError as error:
+            click.echo(f"error: {error.filename or 'the disk'}: {error.strerror or error}", err=True)
+            context.exit(1)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """TinyLogBERT Workbench: unlabelled log lines in, abnormal lines and the reasons out."""
+    # Two spinning threads on a busy machine cost a line ten times its work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    signal.signal(signal.SIGTERM, _stop)
+
+
+def _reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(
+        [
+            click.option("--sessions", metavar="REGEX", help="First group is the session's key."),
+            click.option("--format", "format_", metavar="NAME", help="A name of `formats`; default: each line's own."),
+            click.option("--message-field", metavar="FIELD", help="JSON field or CSV column that holds the text."),
+            click.option("--year", type=int, help="Year of the first line, where lines name none."),
+            click.option("--timezone", metavar="ZONE", help="Zone of timestamps that name none (default UTC)."),
+            click.option("--seed", type=int, help="Of every random choice (default 0)."),
+            click.option("--quick", is_flag=True, help="Only the scorers that need no network: seconds to fit."),
+            click.option(
+                "--config", "config_file", type=click.Path(dir_okay=False, path_type=Path), help="TOML settings."
+            ),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.argument("logs", nargs=-1, required=True, metavar="LOG...")
+@click.option("--name", required=True, help="Name of the model; an older one of that name is replaced.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@_reading_options
+def train(logs: tuple[str, ...], name: str, as_json: bool, **options: Any) -> None:
+    """Learn what is normal from unlabelled LOGs; - is standard input."""
+    from core import workbench
+
+    info = workbench.train(logs, name, _config(options), progress=_progress())
+    if as_json:
+        _print_json(dataclasses.asdict(info))
+    else:
+        click.echo(
+            f"{info.name}: {info.n_lines:,} lines, {info.n_texts:,} distinct texts, "
+            f"threshold {info.threshold:.4f}; saved in {info.path}"
+        )
+
+
+@main.command()
+@click.argument("logs", nargs=-1, required=True, metavar="LOG...")
+@click.option("--model", help="Name or folder of a model; without one, fit on the LOGs themselves.")
+@click.option("--output", type=click.Path(path_type=Path), help="OUT.csv, .jsonl or .parquet; a row a physical line.")
+@click.option("--session-output", type=click.Path(path_type=Path), help="The same with a row a session.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@_reading_options
+def score(
+    logs: tuple[str, ...],
+    model: str | None,
+    output: Path | None,
+    session_output: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Score LOGs and store the run."""
+    from core import workbench
+
+    workbench.check_outputs(output, session_output)
+    info = workbench.score(logs, model, _config(options), progress=_progress())
+    reader = workbench.run(info.run_id)
+    if output:
+        reader.export(output)
+    if session_output:
+        reader.export_sessions(session_output)
+    flagged = reader.flagged(info.threshold)
+    if as_json:
+        _print_json({**dataclasses.asdict(info), "n_flagged": flagged})
+        return
+    click.echo(
+        f"{info.name}: {info.n_lines:,} lines, {info.n_texts:,} distinct texts, {flagged:,} flagged "
+        f"({flagged / info.n_lines:.2%}) at {info.threshold:.4f}; {info.seconds:.1f} s; run {info.run_id}"
+    )
+    for note in info.notes:
+        click.echo(f"note: {note}", err=True)
+
+
+@main.command()
+@click.argument("labelled", metavar="LABELLED.csv")
+@click.option("--model", help="Name or folder of a model; without one, fit on the file itself.")
+@click.option("--level", type=click.Choice(["line", "session"]), default="line", help="What a label stands for.")
+@_reading_options
+def evaluate(labelled: str, model: str | None, level: str, **options: Any) -> None:
+    """Measure a model on a labelled CSV: one JSON object."""
+    from core import workbench
+
+    _print_json(workbench.evaluate(labelled, model, level, _config(options), progress=_progress()))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def models(as_json: bool) -> None:
+    """List saved models."""
+    from core import workbench
+
+    found = workbench.models()
+    if as_json:
+        _print_json([dataclasses.asdict(info) for info in found])
+        return
+    for info in found:
+        line = f"{info.n_lines:,} lines, {info.n_texts:,} texts, threshold {info.threshold:.4f}, {info.created_utc}"
+        click.echo(f"{info.name}\t{info.error or line}")
+    if not found:
+        click.echo("no models yet; train one with: python -m core train LOG --name NAME", err=True)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def runs(as_json: bool) -> None:
+    """List stored runs, newest first."""
+    from core import workbench
+
+    found = workbench.runs()
+    if as_json:
+        _print_json([dataclasses.asdict(info) for info in found])
+        return
+    for info in found:
+        click.echo(f"{info.run_id}\t{info.name}\t{info.n_lines:,} lines\t{info.model or 'own fit'}\t{info.created_utc}")
+    if not found:
+        click.echo("no runs yet; score a log with: python -m core score LOG", err=True)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def formats(as_json: bool) -> None:
+    """List the log formats that are recognized."""
+    from core import workbench
+
+    found = workbench.formats()
+    if as_json:
+        _print_json([dataclasses.asdict(info) for info in found])
+        return
+    for info in found:
+        click.echo(f"{info.name}\n    {info.description}\n    {info.example}")
+
+
+@main.command("run-job", hidden=True)
+@click.argument("job_id")
+def run_job(job_id: str) -> None:
+    """The process behind a job of the pages."""
+    from core import workbench
+
+    workbench.run_job(job_id)
+
+
+def _config(options: dict[str, Any]) -> Config:
+    from core import workbench
+    from core.config import Config
+
+    config = Config.from_toml(options["config_file"]) if options["config_file"] else Config()
+    asked = {
+        "format": options["format_"],
+        "message_field": options["message_field"],
+        "year": options["year"],
+        "timezone": options["timezone"],
+        "sessions": options["sessions"],
+    }
+    read = dataclasses.replace(config.read, **{key: value for key, value in asked.items() if value is not None})
+    config = dataclasses.replace(config, read=read)
+    if options["seed"] is not None:
+        config = dataclasses.replace(config, seed=options["seed"])
+    return workbench.quick(config) if options["quick"] else config
+
+
+def _progress() -> Callable[[str, int, int], None]:
+    """A line on standard error, rewritten in place; nothing where it is not a terminal."""
+    if not sys.stderr.isatty():
+        return lambda step, done, total: None
+    last = [0.0]
+
+    def show(step: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - last[0] > 0.1:
+            last[0] = now
+            share = f" {done / total:4.0%}" if total else ""
+            click.echo(f"\r\x1b[K{step}{share}", nl=False, err=True)
+
+    click.get_current_context().call_on_close(lambda: click.echo("\r\x1b[K", nl=False, err=True))
+    return show
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=1))
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise JobCancelled("stopped")

@@ -1,0 +1,171 @@
+"""Settings: frozen dataclasses, one a stage; defaults, then a TOML file, then flags. Unknown keys are refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tomllib
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.errors import WorkbenchError
+
+
+@dataclass(frozen=True)
+class ReadConfig:
+    """How bytes become lines and lines become fields.
+
+    Attributes:
+        format: a name of `python -m core formats`, or "auto": each line by its own shape.
+        message_field: the JSON field or CSV column that holds the text; None tries the usual names.
+        max_line_bytes: longer lines are cut there, counted and shown as rejected.
+        year: the year of the first line of logs that write none (RFC 3164); None infers it from the file's date.
+        timezone: zone of timestamps that name none.
+        sessions: a regular expression (linear time, no look-around) whose first group is the session key; None takes
+            the `session` column of a CSV, where there is one.
+    """
+
+    format: str = "auto"
+    message_field: str | None = None
+    max_line_bytes: int = 65_536
+    year: int | None = None
+    timezone: str = "UTC"
+    sessions: str | None = None
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """TinyLogBERT's shape: BERT-mini (Turc et al., arXiv 1908.08962) with a small WordPiece vocabulary."""
+
+    vocab_size: int = 8_000
+    hidden_size: int = 256
+    n_layers: int = 4
+    n_heads: int = 4
+    max_tokens: int = 128
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Masked log modelling and the corruption head.
+
+    Attributes:
+        max_steps: optimizer steps of masked log modelling at most; stops early when held-back loss stops falling.
+        batch_size: texts a step.
+        learning_rate: peak, after warm-up, then linear decay.
+        mask_probability: share of tokens masked (Devlin et al., arXiv 1810.04805).
+        held_back: share of distinct texts kept from fitting, for calibration, threshold and early stop.
+    """
+
+    max_steps: int = 300
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    mask_probability: float = 0.15
+    held_back: float = 0.2
+
+
+def default_weights() -> dict[str, float]:
+    """Weights of the fused score; the key order is the order of columns everywhere."""
+    return {
+        "mlp_head": 0.25,
+        "knn": 1.0,
+        "density": 1.0,
+        "autoencoder": 0.5,
+        "one_class": 0.25,
+        "likelihood": 0.25,
+        "novelty": 0.5,
+        "tfidf": 1.5,
+        "severity": 1.5,
+    }
+
+
+@dataclass(frozen=True)
+class ScoringConfig:
+    """Which scorers run, how they are fused and where the threshold lies.
+
+    Attributes:
+        weights: scorer name to weight, not negative; a scorer left out is not fitted.
+        combine: "sum" for the weighted mean of calibrated scores, "vote" for the weighted share of scorers
+            whose calibrated score is at or above one half.
+        false_alarm_rate: share of held-back normal lines that may be flagged; sets the threshold.
+    """
+
+    weights: dict[str, float] = field(default_factory=default_weights)
+    combine: str = "sum"
+    false_alarm_rate: float = 0.01
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that shapes a bundle; saved whole in it."""
+
+    read: ReadConfig = field(default_factory=ReadConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    scoring: ScoringConfig = field(default_factory=ScoringConfig)
+    seed: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], source: str = "settings") -> Config:
+        """Build from plain values.
+
+        Raises:
+            WorkbenchError: for an unknown key or a value of the wrong type.
+        """
+        return typing.cast(Config, _build(cls, values, source))
+
+    @classmethod
+    def from_toml(cls, path: Path) -> Config:
+        """Read a TOML file with the tables `read`, `network`, `training`, `scoring`."""
+        try:
+            values = tomllib.loads(path.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise WorkbenchError(f"{path}: settings cannot be read: {error}") from error
+        return cls.from_dict(values, str(path))
+
+
+def _build(cls: type, values: Any, source: str) -> Any:
+    if not isinstance(values, dict):
+        raise WorkbenchError(f"{source}: expected a table of settings, found {values!r}")
+    kinds = typing.get_type_hints(cls)
+    if unknown := sorted(set(values) - set(kinds)):
+        raise WorkbenchError(f"{source}: unknown setting {', '.join(unknown)}; known: {', '.join(kinds)}")
+    arguments = {}
+    for key, value in values.items():
+        kind = kinds[key]
+        if dataclasses.is_dataclass(kind):
+            arguments[key] = _build(typing.cast(type, kind), value, f"{source}: {key}")
+        elif not _fits(value, kind):
+            raise WorkbenchError(f"{source}: {key} must be {getattr(kind, '__name__', kind)}, found {value!r}")
+        else:
+            arguments[key] = value
+    return cls(**arguments)
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if typing.get_origin(kind) is dict:
+        return isinstance(value, dict) and all(
+            isinstance(k, str) and isinstance(v, int | float) for k, v in value.items()
+        )
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, kind)
+
+
+def home() -> Path:
+    """The user's data folder: TINYLOGBERT_HOME, or .tinylogbert under the user's home. Not created here."""
+    named = os.environ.get("TINYLOGBERT_HOME")
+    return Path(named).expanduser() if named else Path.home() / ".tinylogbert"
+
+
+def models_folder() -> Path:
+    """Where bundles live: models/ in the checkout, beside core/; TINYLOGBERT_MODELS moves it."""
+    named = os.environ.get("TINYLOGBERT_MODELS")
+    return Path(named).expanduser() if named else Path(__file__).resolve().parents[1] / "models"

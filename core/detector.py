@@ -1,0 +1,448 @@
+"""LogDetector: distinct texts -> token ids -> embedding, surprise -> scorers -> calibrated -> fused -> decision.
+
+The only file that knows the order of the stages. Two ways of fitting, both without labels: on history, to score new
+lines; or on the very file to be scored, its anomalies still inside. In both, a line never vouches for itself: the
+neighbour scorers leave a text's own line out.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import importlib.metadata
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import polars as pl
+
+from core.config import Config
+from core.errors import BundleError, InputError, WorkbenchError
+from core.records import Decision, EncodedBatch, Progress, Scorer, no_progress
+from core.scoring import scorer_class
+from core.scoring.fusion import Fusion
+from core.scoring.sessions import SessionScorer
+from core.tokenization.log_tokenizer import LogTokenizer
+from core.tokenization.normalize import Normalizer
+
+if TYPE_CHECKING:
+    from core.networks.tinylogbert import Encoder
+
+FORMAT_NUMBER = 1
+NETWORK_FIELDS = frozenset({"embeddings", "token_surprise", "corrupted"})
+SCORE_TOLERANCE = 1e-4
+"""Scores of the same line differ by at most this on one machine, whatever is scored beside it."""
+MIN_TEXTS_TO_HOLD_BACK = 10
+NEAREST_SHOWN = 2_000  # the nearest normal line is looked up for this many of the highest scores
+_WEIGHT_UNIT = 1_000  # a line, in the whole numbers that weights are kept in
+LIBRARIES = ("torch", "tokenizers", "numpy", "polars", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why one line got its score.
+
+    Attributes:
+        contributions: scorer name to its share of the fused score; they add up to it (weighted sum).
+        tokens: word pieces of the normalized text, continuations marked with ##.
+        surprise: -ln p of each token given the others, NaN where no network ran.
+        expected: for each token what the network would have put there, with probabilities.
+        nearest: the most similar learnt text, or None.
+    """
+
+    decision: Decision
+    normalized_text: str
+    scores: dict[str, float]
+    contributions: dict[str, float]
+    tokens: list[str]
+    surprise: list[float]
+    expected: list[list[tuple[str, float]]]
+    nearest: str | None
+
+
+class LogDetector:
+    """Fits, scores, explains, saves and loads.
+
+    Args:
+        config: everything that shapes the bundle.
+
+    Attributes:
+        fusion_: calibration, weights and threshold.
+        scorers_: fitted scorers by name, in the order of columns.
+        facts_: what bundle.json says beside the config: data hash, counts, seconds, training history.
+    """
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config = config or Config()
+
+    # ------------------------------------------------------------------ fit
+
+    def fit(self, texts: pl.DataFrame, progress: Progress = no_progress, checkpoints: Path | None = None) -> Self:
+        """Learn from distinct texts, without labels.
+
+        Args:
+            texts: records.TEXTS_SCHEMA.
+            progress: told the steps; may raise JobCancelled.
+            checkpoints: folder where training leaves off and resumes, or None.
+
+        Raises:
+            InputError: no text to learn from.
+        """
+        if texts.is_empty():
+            raise InputError("nothing to learn from: the input has no line with text")
+        started = dt.datetime.now(dt.UTC)
+        names = list(self.config.scoring.weights)
+        self.scorers_: dict[str, Scorer] = {name: scorer_class(name)(seed=self.config.seed) for name in names}
+        self.tokenizer_ = LogTokenizer(self.config.read)
+        self.history_: list[dict[str, float | None]] = []
+        self.encoder_: Encoder | None = None
+        self.sessions_: SessionScorer | None = None
+        held_back = self._held_back(texts)
+        batch = _batch(texts)
+        kept, held = np.flatnonzero(~held_back), np.flatnonzero(held_back)
+        if self._needs_network():
+            batch = self._train_network(texts, batch, held_back, progress, checkpoints)
+        self._fit_scorers(batch, kept, held, progress)
+        self.facts_ = self._facts(texts, started)
+        return self
+
+    def _held_back(self, texts: pl.DataFrame) -> np.ndarray:
+        """[N] which texts are kept from fitting: a seeded draw by content, the same in any order of the texts."""
+        share = self.config.training.held_back
+        drawn = np.array([_draw(text, self.config.seed) for text in texts["normalized_text"]])
+        n_held = round(share * len(texts)) if len(texts) >= MIN_TEXTS_TO_HOLD_BACK else 0
+        held = np.zeros(len(texts), dtype=bool)
+        held[np.argsort(drawn, kind="stable")[:n_held]] = True
+        return held
+
+    def _needs_network(self) -> bool:
+        return any(scorer.requires & NETWORK_FIELDS for scorer in self.scorers_.values())
+
+    def _train_network(
+        self,
+        texts: pl.DataFrame,
+        batch: EncodedBatch,
+        held_back: np.ndarray,
+        progress: Progress,
+        checkpoints: Path | None,
+    ) -> EncodedBatch:
+        """Train tokenizer and network; the batch with embeddings, surprise and corrupted texts."""
+        # Imported here: scoring a line must not load transformers.
+        from core.networks.tinylogbert import Encoder
+        from core.training.corruption import corrupt
+        from core.training.mlm import train_mlm
+
+        config = self.config
+        progress("learning the vocabulary", 0, 1)
+        distinct = texts["normalized_text"].unique(maintain_order=True).to_list()
+        self.tokenizer_ = LogTokenizer(config.read).train(distinct, config.network.vocab_size)
+        ids = self._ids(batch.texts)
+        kept = [ids[row] for row in np.flatnonzero(~held_back)]
+        network, self.history_ = train_mlm(
+            kept,
+            batch.counts[~held_back],
+            [ids[row] for row in np.flatnonzero(held_back)],
+            tokenizer=self.tokenizer_.vocabulary,
+            network_config=config.network,
+            training_config=config.training,
+            seed=config.seed,
+            progress=progress,
+            checkpoints=checkpoints,
+        )
+        self.encoder_ = Encoder(network)
+        batch = self._encoded(batch, progress)
+        corrupted_ids = corrupt(kept, batch.counts[~held_back], self.encoder_, seed=config.seed)
+        embeddings = self.encoder_.embed(corrupted_ids, progress)
+        corrupted = EncodedBatch(
+            texts=[""] * len(corrupted_ids),
+            counts=np.ones(len(corrupted_ids), dtype=np.int64),
+            levels=[""] * len(corrupted_ids),
+            embeddings=embeddings,
+        )
+        return replace(batch, corrupted=corrupted)
+
+    def _fit_scorers(self, batch: EncodedBatch, kept: np.ndarray, held: np.ndarray, progress: Progress) -> None:
+        """Fit on a part, score the texts held back, fit on all; calibrate on what new normal lines look like.
+
+        A new normal line has a known text, or an unseen one as often as texts came only once (Good and Turing's
+        estimate). So known texts count with their lines, and the texts held back share the weight of the unseen.
+        """
+        known: dict[str, np.ndarray] = {}
+        unseen: dict[str, np.ndarray] = {}
+        for done, (name, scorer) in enumerate(self.scorers_.items()):
+            progress(f"fitting {name}", done, len(self.scorers_))
+            if len(held):
+                unseen[name] = scorer.fit(batch.take(kept)).score(batch.take(held))
+            known[name] = scorer.fit(batch).score(batch)
+        counts = batch.counts
+        if len(held):
+            share = (batch.counts == 1).sum() / batch.counts.sum()
+            weight = max(1, round(share * batch.counts.sum() * _WEIGHT_UNIT / len(held)))
+            counts = np.concatenate([batch.counts * _WEIGHT_UNIT, np.full(len(held), weight)])
+            known = {name: np.concatenate([known[name], unseen[name]]) for name in known}
+        scoring = self.config.scoring
+        self.fusion_ = Fusion(scoring.weights, scoring.combine, scoring.false_alarm_rate).fit(known, counts)
+
+    def fit_sessions(self, counts: pl.DataFrame, texts: pl.DataFrame) -> Self:
+        """Learn what sessions usually hold.
+
+        Args:
+            counts: one row a session and text: session, text_id, count, first_line_no.
+            texts: what `score` returned for those texts.
+        """
+        self.sessions_ = SessionScorer(self.config.scoring.false_alarm_rate).fit(counts, texts)
+        return self
+
+    # ---------------------------------------------------------------- score
+
+    def score(self, texts: pl.DataFrame, progress: Progress = no_progress) -> pl.DataFrame:
+        """Scores of distinct texts.
+
+        Args:
+            texts: records.TEXTS_SCHEMA.
+            progress: told the texts encoded.
+
+        Returns:
+            The texts with score (0 to 1, higher is more abnormal), is_anomaly (0/1), raw_<scorer> and <scorer>
+            (calibrated, 0 to 1) for each scorer, reason, tokens, surprise (-ln p a token), nearest (or null).
+        """
+        batch = _batch(texts)
+        if self.encoder_ is not None:
+            batch = self._encoded(batch, progress)
+        raw = {}
+        for done, (name, scorer) in enumerate(self.scorers_.items()):
+            progress(f"scoring with {name}", done, len(self.scorers_))
+            raw[name] = scorer.score(batch)
+        calibrated = self.fusion_.calibrate(raw)
+        score = self.fusion_.combine(calibrated)
+        tokens, surprise = self._tokens(batch)
+        return texts.with_columns(
+            pl.Series("score", score, dtype=pl.Float64),
+            pl.Series("is_anomaly", (score >= self.threshold_).astype(np.int8)),
+            *(pl.Series(f"raw_{name}", values, dtype=pl.Float64) for name, values in raw.items()),
+            *(pl.Series(name, values, dtype=pl.Float64) for name, values in calibrated.items()),
+            pl.Series("reason", self._reasons(batch, calibrated, score), dtype=pl.String),
+            pl.Series("tokens", tokens, dtype=pl.List(pl.String)),
+            pl.Series("surprise", surprise, dtype=pl.List(pl.Float32)),
+            pl.Series("nearest", self._nearest(batch, score), dtype=pl.String),
+        )
+
+    def score_sessions(self, counts: pl.DataFrame, texts: pl.DataFrame) -> tuple[pl.DataFrame, float]:
+        """Scores of sessions and their threshold; a detector that learnt none learns from these very sessions.
+
+        Args and the columns returned: as scoring.sessions.SessionScorer.score.
+        """
+        scorer = self.sessions_ or SessionScorer(self.config.scoring.false_alarm_rate).fit(counts, texts)
+        return scorer.score(counts, texts), scorer.threshold_
+
+    def explain(self, line: str) -> Explanation:
+        """Score one line and say why.
+
+        Raises:
+            InputError: the line is blank.
+        """
+        normalizer = Normalizer(self.config.read)
+        normalizer.process(1, pl.Series([line.replace("\n", " ").replace("\r", " ")]))
+        texts = normalizer.texts()
+        if texts.is_empty():
+            raise InputError("the line is blank; there is nothing to score")
+        scored = self.score(texts).row(0, named=True)
+        names = list(self.scorers_)
+        calibrated = {name: np.array([scored[name]]) for name in names}
+        contributions = self.fusion_.contributions(calibrated)
+        return Explanation(
+            decision=Decision(
+                is_anomaly=bool(scored["is_anomaly"]),
+                fused_score=scored["score"],
+                threshold=self.threshold_,
+                reasons=[reason for reason in scored["reason"].split("; ") if reason],
+            ),
+            normalized_text=scored["normalized_text"],
+            scores={name: scored[name] for name in names},
+            contributions={name: float(values[0]) for name, values in contributions.items()},
+            tokens=scored["tokens"],
+            surprise=scored["surprise"],
+            expected=self._expected(scored["normalized_text"]),
+            nearest=scored["nearest"],
+        )
+
+    @property
+    def threshold_(self) -> float:
+        """The fused score from which a line is flagged."""
+        return self.fusion_.threshold_
+
+    def _encoded(self, batch: EncodedBatch, progress: Progress) -> EncodedBatch:
+        """The batch with what the network makes of it; equal texts of different levels are encoded once."""
+        distinct = list(dict.fromkeys(batch.texts))
+        row = {text: number for number, text in enumerate(distinct)}
+        rows = np.array([row[text] for text in batch.texts])
+        assert self.encoder_ is not None  # noqa: S101 - callers check
+        embeddings, surprise = self.encoder_.encode(self._ids(distinct), progress)
+        return replace(batch, embeddings=embeddings[rows], token_surprise=surprise[rows])
+
+    def _ids(self, texts: list[str]) -> list[list[int]]:
+        return self.tokenizer_.encode(texts, self.config.network.max_tokens)
+
+    def _tokens(self, batch: EncodedBatch) -> tuple[list[list[str]], list[list[float]]]:
+        if self.encoder_ is None or batch.token_surprise is None:
+            tokens = [text.split() for text in batch.texts]
+            return tokens, [[float("nan")] * len(words) for words in tokens]
+        tokens = self.tokenizer_.pieces(batch.texts, self.config.network.max_tokens)
+        return tokens, [
+            [float(value) for value in row[: len(pieces)]]
+            for row, pieces in zip(batch.token_surprise, tokens, strict=True)
+        ]
+
+    def _expected(self, text: str) -> list[list[tuple[str, float]]]:
+        if self.encoder_ is None:
+            return []
+        name = self.tokenizer_.vocabulary.id_to_token
+        return [
+            [(str(name(token)), probability) for token, probability in place]
+            for place in self.encoder_.expected(self._ids([text])[0])
+        ]
+
+    def _nearest(self, batch: EncodedBatch, score: np.ndarray) -> list[str | None]:
+        nearest: list[str | None] = [None] * len(batch)
+        tfidf: Any = self.scorers_.get("tfidf")
+        if tfidf is not None:
+            rows = np.argsort(-score, kind="stable")[:NEAREST_SHOWN]
+            for row, text in zip(rows, tfidf.nearest(batch.take(rows)), strict=True):
+                nearest[row] = text
+        return nearest
+
+    def _reasons(self, batch: EncodedBatch, calibrated: dict[str, np.ndarray], score: np.ndarray) -> list[str]:
+        """A short sentence a text: what is new in it, its severity, and the scorers that weigh most."""
+        contributions = self.fusion_.contributions(calibrated)
+        names = list(contributions)
+        shares = np.stack([contributions[name] for name in names], axis=1) if names else np.zeros((len(batch), 0))
+        top = np.argsort(-shares, axis=1, kind="stable")[:, :3]
+        tfidf: Any = self.scorers_.get("tfidf")
+        unknown = tfidf.unknown_terms(batch) if tfidf is not None else [[]] * len(batch)
+        reasons = []
+        for row in range(len(batch)):
+            if score[row] < self.threshold_ / 2:
+                reasons.append("")
+                continue
+            parts = []
+            if unknown[row]:
+                parts.append("new words: " + ", ".join(word[:40] for word in unknown[row][:4]))
+            if batch.levels[row] in ("warning", "error", "critical"):
+                parts.append(f"level {batch.levels[row]}")
+            parts.append("mostly " + ", ".join(f"{names[n]} {calibrated[names[n]][row]:.2f}" for n in top[row]))
+            reasons.append("; ".join(parts))
+        return reasons
+
+    # ---------------------------------------------------------- save, load
+
+    def save(self, folder: Path) -> None:
+        """Write the bundle: JSON and safetensors only. The folder appears whole or not at all.
+
+        Raises:
+            BundleError: it cannot be written.
+        """
+        part = folder.with_name(f"{folder.name}.tmp")
+        shutil.rmtree(part, ignore_errors=True)
+        try:
+            part.mkdir(parents=True)
+            for name, scorer in self.scorers_.items():
+                (part / "scorers" / name).mkdir(parents=True)
+                scorer.save(part / "scorers" / name)
+            self.fusion_.save(part)
+            if self.sessions_ is not None:
+                (part / "sessions").mkdir()
+                self.sessions_.save(part / "sessions")
+            self.tokenizer_.save(part)
+            if self.encoder_ is not None:
+                self.encoder_.network.save(part)
+            bundle = {"format": FORMAT_NUMBER, "config": self.config.to_dict(), **self.facts_, "history": self.history_}
+            (part / "bundle.json").write_text(json.dumps(bundle, indent=1) + "\n", "utf-8")
+            old = folder.with_name(f"{folder.name}.old.tmp")
+            shutil.rmtree(old, ignore_errors=True)
+            if folder.exists():
+                folder.rename(old)
+            part.rename(folder)
+            shutil.rmtree(old, ignore_errors=True)
+        except OSError as error:
+            shutil.rmtree(part, ignore_errors=True)
+            raise BundleError(f"{folder}: the model cannot be written: {error.strerror or error}") from error
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read a bundle.
+
+        Raises:
+            BundleError: missing, damaged, or of a format this version does not know.
+        """
+        bundle = read_bundle(folder)
+        history = bundle.pop("history", [])
+        try:
+            detector = cls(Config.from_dict(bundle.pop("config"), str(folder / "bundle.json")))
+        except (KeyError, WorkbenchError) as error:
+            raise BundleError(f"{folder}: bundle.json is damaged: {error}; train the model again") from error
+        detector.facts_ = bundle
+        detector.history_ = history
+        detector.tokenizer_ = LogTokenizer.load(folder, detector.config.read)
+        detector.scorers_ = {
+            name: scorer_class(name).load(folder / "scorers" / name) for name in detector.config.scoring.weights
+        }
+        detector.fusion_ = Fusion.load(folder)
+        detector.sessions_ = SessionScorer.load(folder / "sessions") if (folder / "sessions").exists() else None
+        detector.encoder_ = None
+        if detector._needs_network():
+            from core.networks.tinylogbert import Encoder, TinyLogBert
+
+            if detector.tokenizer_.word_pieces is None:
+                raise BundleError(f"{folder}: tokenizer.json is missing; train the model again")
+            detector.encoder_ = Encoder(TinyLogBert.load(folder))
+        return detector
+
+    def _facts(self, texts: pl.DataFrame, started: dt.datetime) -> dict[str, Any]:
+        digest = hashlib.sha256()
+        for row in sorted(texts.select("normalized_text", "level_class", "count").iter_rows()):
+            digest.update(json.dumps(row).encode())
+        return {
+            "created_utc": started.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "n_lines": int(texts["count"].sum()),
+            "n_texts": len(texts),
+            "data_sha256": digest.hexdigest(),
+            "seconds": round((dt.datetime.now(dt.UTC) - started).total_seconds(), 1),
+            "threshold": self.threshold_,
+            "precision": "none" if self.encoder_ is None else self.encoder_.precision,
+            "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
+        }
+
+
+def read_bundle(folder: Path) -> dict[str, Any]:
+    """bundle.json of a folder, checked for its format number.
+
+    Raises:
+        BundleError: missing, damaged or of another format.
+    """
+    path = folder / "bundle.json"
+    try:
+        bundle = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise BundleError(f"{folder}: there is no model here (no bundle.json)") from None
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path}: damaged ({error}); train the model again") from error
+    if not isinstance(bundle, dict) or "format" not in bundle:
+        raise BundleError(f"{path}: damaged (no format number); train the model again")
+    if bundle.pop("format") != FORMAT_NUMBER:
+        raise BundleError(f"{folder}: written by another version of the workbench; train the model again")
+    return bundle
+
+
+def _batch(texts: pl.DataFrame) -> EncodedBatch:
+    return EncodedBatch(
+        texts=texts["normalized_text"].to_list(),
+        counts=texts["count"].to_numpy().astype(np.int64),
+        levels=texts["level_class"].to_list(),
+    )
+
+
+def _draw(text: str, seed: int) -> int:
+    return int.from_bytes(hashlib.blake2b(f"{seed}\0{text}".encode(), digest_size=8).digest())

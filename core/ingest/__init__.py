@@ -1,0 +1,1 @@
+"""Bytes to chunks of physical lines."""

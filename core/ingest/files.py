@@ -1,0 +1,366 @@
+"""L1: bytes -> chunks of physical lines.
+
+A file is read in blocks and never held whole: at most one block of text (`BLOCK_BYTES`), its lines and one unfinished
+line of `max_line_bytes` are in memory. Compression is recognized by its first bytes, not by the file's name.
+"""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import csv
+import gzip
+import io
+import itertools
+import re
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import zstandard
+
+from core.config import ReadConfig
+from core.errors import InputError
+from core.records import Progress, no_progress
+
+BLOCK_BYTES = 8 << 20
+CSV_CHUNK_RECORDS = 50_000
+CSV_FIELD_LIMIT_BYTES = 16 << 20  # a longer field is an unclosed quote swallowing the file
+_GZIP, _ZSTD, _BZIP2 = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh"
+_OTHER_CONTAINERS = {
+    b"PK\x03\x04": "a zip archive",
+    b"\xfd7zXZ\x00": "xz-compressed",
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"PAR1": "a Parquet file",
+    b"\xd4\xc3\xb2\xa1": "a packet capture",
+    b"\x0a\x0d\x0d\x0a": "a packet capture",
+}
+_CSV_HEADER = re.compile(rb'"?[A-Za-z_][\w ]*"?(?:,"?[A-Za-z_][\w ]*"?)*\r?\n')
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some lines of one file, in order.
+
+    Attributes:
+        first_line_no: number of the first line, from 1.
+        lines: the lines as text, without their line ends.
+        rejections: row in `lines` -> why the bytes were not taken as they are.
+        sessions: the `session` column of a labelled CSV, or None.
+        labels: the `label` column (0, 1, null), only where labels were asked for.
+    """
+
+    first_line_no: int
+    lines: pl.Series
+    rejections: dict[int, str] = field(default_factory=dict)
+    sessions: pl.Series | None = None
+    labels: pl.Series | None = None
+
+
+def read_chunks(
+    path: str | Path,
+    config: ReadConfig | None = None,
+    *,
+    with_labels: bool = False,
+    progress: Progress = no_progress,
+) -> Iterator[Chunk]:
+    """Stream a plain, gzip, zstd or bzip2 file, or standard input for "-".
+
+    A name ending in .csv, a first line that is a CSV header with a `line` column, or the format "csv" make it a
+    labelled CSV: one line a record. Every line feed ends a line; a carriage return before it is dropped.
+
+    Args:
+        path: the file, or "-".
+        config: limits and the text column's name.
+        with_labels: read the `label` column of a CSV too; only `evaluate` asks for it.
+        progress: told the bytes read of the file as it lies on disk.
+
+    Raises:
+        InputError: missing or unreadable file, empty file, binary content, compressed data cut short, wrong columns.
+    """
+    config = config or ReadConfig()
+    name = "standard input" if str(path) == "-" else str(path)
+    line_no = 1
+    with _opened(path, name) as raw:
+        total = 0 if str(path) == "-" else Path(path).stat().st_size
+        try:
+            for chunk in _chunks(raw, name, config, with_labels):
+                progress("reading lines", raw.tell() if total else 0, total)
+                yield chunk
+                line_no = chunk.first_line_no + len(chunk.lines)
+        except (EOFError, zlib.error, OSError, zstandard.ZstdError) as error:
+            raise InputError(
+                f"{name}: the compressed data is damaged or cut short after line {line_no - 1:,} ({error}); "
+                "copy the file again, or decompress what can be saved and use that"
+            ) from error
+    progress("reading lines", total, total)
+
+
+def _chunks(raw: io.BufferedReader, name: str, config: ReadConfig, with_labels: bool) -> Iterator[Chunk]:
+    stream = _decompressed(raw, raw.peek(8)[:8], name)
+    first, stream = _as_utf8(stream.peek(65_536)[:65_536], stream)
+    if not first:
+        raise InputError(f"{name}: the file is empty; nothing to read")
+    _refuse_binary(first, name)
+    if _is_csv(name, first, config):
+        return _csv_chunks(stream, name, config, with_labels)
+    if with_labels:
+        raise InputError(f"{name}: expected a CSV with the columns line and label; this is a plain log")
+    return _line_chunks(stream, config.max_line_bytes)
+
+
+@contextmanager
+def _opened(path: str | Path, name: str) -> Iterator[io.BufferedReader]:
+    if str(path) == "-":
+        yield io.BufferedReader(cast(io.RawIOBase, sys.stdin.buffer), 1 << 20)
+        return
+    try:
+        handle = io.BufferedReader(cast(Any, io.FileIO(path)), 1 << 20)
+    except FileNotFoundError:
+        raise InputError(f"{name}: there is no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{name}: this is a folder; name the log files in it") from None
+    except OSError as error:
+        raise InputError(f"{name}: cannot be opened: {error.strerror}") from error
+    with handle:
+        yield handle
+
+
+def _decompressed(raw: io.BufferedReader, head: bytes, name: str) -> io.BufferedReader:
+    if head.startswith(_GZIP):
+        return io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=raw)), 1 << 20)
+    if head.startswith(_BZIP2):
+        return io.BufferedReader(cast(io.RawIOBase, bz2.BZ2File(raw)), 1 << 20)
+    if head.startswith(_ZSTD):
+        return io.BufferedReader(cast(io.RawIOBase, _ZstdReader(raw)), 1 << 20)
+    for magic, kind in _OTHER_CONTAINERS.items():
+        if head.startswith(magic):
+            raise InputError(f"{name}: this is {kind}, not a log; unpack it and use the text inside")
+    return raw
+
+
+class _ZstdReader(io.RawIOBase):
+    """Like zstandard's stream_reader, but a frame cut short is an error instead of an early end."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._between_frames = True
+        self._ready = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        while not self._ready:
+            data = self._raw.read(1 << 17)
+            if not data:
+                if not self._between_frames:
+                    raise EOFError("the last zstd frame is incomplete")
+                return 0
+            while data:
+                self._between_frames = False
+                self._ready += self._frame.decompress(data)
+                data = b""
+                if self._frame.eof:
+                    data = self._frame.unused_data
+                    self._frame = zstandard.ZstdDecompressor().decompressobj()
+                    self._between_frames = True
+        size = min(len(buffer), len(self._ready))
+        buffer[:size] = self._ready[:size]
+        self._ready = self._ready[size:]
+        return size
+
+
+def _as_utf8(first: bytes, stream: io.BufferedReader) -> tuple[bytes, io.BufferedReader]:
+    """Drop a UTF-8 byte order mark; recode UTF-16, which Windows tools write."""
+    if first.startswith(codecs.BOM_UTF8):
+        stream.read(3)
+        return first[3:], stream
+    if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        recoded = codecs.EncodedFile(stream, "utf-8", "utf-16", errors="replace")
+        stream = io.BufferedReader(cast(io.RawIOBase, _Recoded(recoded)), 1 << 20)
+        return stream.peek(65_536)[:65_536], stream
+    return first, stream
+
+
+class _Recoded(io.RawIOBase):
+    def __init__(self, recoder: codecs.StreamRecoder) -> None:
+        self._recoder = recoder
+        self._ready = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        if not self._ready:
+            self._ready = self._recoder.read(1 << 16)
+        size = min(len(buffer), len(self._ready))
+        buffer[:size] = self._ready[:size]
+        self._ready = self._ready[size:]
+        return size
+
+
+def _refuse_binary(first: bytes, name: str) -> None:
+    control = sum(first.count(byte) for byte in range(32) if byte not in b"\t\n\r\x1b")
+    if control > 0.1 * len(first):
+        raise InputError(
+            f"{name}: this is not a text log: {control / len(first):.0%} of its first {len(first):,} bytes are "
+            "control characters; name a text file, or one compressed with gzip, zstd or bzip2"
+        )
+
+
+def _is_csv(name: str, first: bytes, config: ReadConfig) -> bool:
+    if config.format == "csv":
+        return True
+    if config.format != "auto":
+        return False
+    if re.search(r"\.csv(\.(gz|zst|bz2))?$", name, re.IGNORECASE):
+        return True
+    header = _CSV_HEADER.match(first)
+    return bool(header) and "line" in next(csv.reader([header[0].decode()]))  # type: ignore[index]
+
+
+def _line_chunks(stream: BinaryIO, max_line_bytes: int) -> Iterator[Chunk]:
+    line_no = 1
+    for block, dropped in _blocks(stream, max_line_bytes):
+        block, ends, rejections = _clean(block, dropped, max_line_bytes)
+        offsets = np.zeros(len(ends) + 1, dtype=np.int64)
+        offsets[1:] = ends + 1
+        array = pa.LargeStringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(block))
+        lines = cast(pl.Series, pl.from_arrow(array)).str.strip_suffix("\n").str.strip_suffix("\r")
+        yield Chunk(line_no, lines, rejections)
+        line_no += len(lines)
+
+
+def _blocks(stream: BinaryIO, max_line_bytes: int) -> Iterator[tuple[bytes, int]]:
+    """Blocks of whole lines, and how many bytes of each block's first line were already thrown away as too long."""
+    carry, dropped = b"", 0
+    while data := stream.read(BLOCK_BYTES):
+        end = data.rfind(b"\n")
+        if end < 0:
+            kept = data[: max(0, max_line_bytes + 1 - len(carry))]
+            carry += kept
+            dropped += len(data) - len(kept)
+            continue
+        yield carry + data[: end + 1], dropped
+        carry, dropped = data[end + 1 :], 0
+    if carry:
+        yield carry + b"\n", dropped
+
+
+def _clean(block: bytes, dropped: int, max_line_bytes: int) -> tuple[bytes, np.ndarray, dict[int, str]]:
+    """A block as valid UTF-8 without NULs and over-long lines; the positions of its line feeds; what was changed."""
+    rejections: dict[int, str] = {}
+    ends = _line_feeds(block)
+    lengths = np.diff(ends, prepend=-1) - 1
+    too_long = np.flatnonzero(lengths > max_line_bytes)
+    has_nul = b"\0" in block
+    valid = block.isascii() or _is_utf8(block)
+    if valid and not has_nul and not len(too_long):
+        return block, ends, rejections
+
+    # The rare way: line by line, so that each change is counted where it happened.
+    lines = block[:-1].split(b"\n")
+    for row, line in enumerate(lines):
+        reasons = []
+        if len(line) > max_line_bytes:
+            size = len(line) + (dropped if row == 0 else 0)
+            cut = max_line_bytes
+            while cut and line[cut] & 0xC0 == 0x80:  # not inside a character
+                cut -= 1
+            line = line[:cut]
+            reasons.append(f"line of {size:,} bytes cut to {max_line_bytes:,}")
+        if nul := line.count(b"\0"):
+            line = line.replace(b"\0", "␀".encode())
+            reasons.append(f"{nul} NUL bytes shown as ␀")
+        if not valid and not _is_utf8(line):
+            text = line.decode("utf-8", "replace")
+            reasons.append(f"{text.count('�')} characters not UTF-8, shown as �")
+            line = text.encode()
+        if reasons:
+            rejections[row] = "; ".join(reasons)
+            lines[row] = line
+    block = b"\n".join(lines) + b"\n"
+    return block, _line_feeds(block), rejections
+
+
+def _line_feeds(block: bytes) -> np.ndarray:
+    return np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == 10)
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _csv_chunks(stream: BinaryIO, name: str, config: ReadConfig, with_labels: bool) -> Iterator[Chunk]:
+    csv.field_size_limit(CSV_FIELD_LIMIT_BYTES)
+    text = io.TextIOWrapper(cast(io.BufferedReader, stream), encoding="utf-8", errors="replace", newline="")
+    rows = csv.reader(line.replace("\0", "␀") for line in text)
+    header = next(rows, [])
+    column = config.message_field or "line"
+    needed = [column, "label"] if with_labels else [column]
+    if missing := [need for need in needed if need not in header]:
+        raise InputError(
+            f"{name}: no column named {' or '.join(missing)}; found: {', '.join(header)[:200]}. "
+            "A CSV needs a `line` column with the text (and `label` to evaluate), or name its column"
+        )
+    at = header.index(column)
+    record_no = 1
+    while True:
+        try:
+            records = list(itertools.islice(rows, CSV_CHUNK_RECORDS))
+        except csv.Error as error:
+            raise InputError(
+                f"{name}: record after {record_no:,} is not CSV ({error}); is a quote unclosed?"
+            ) from error
+        if not records:
+            break
+        rejections: dict[int, str] = {}
+        for row, record in enumerate(records):
+            if len(record) != len(header):
+                if record:
+                    rejections[row] = f"{len(record)} columns, expected {len(header)}"
+                records[row] = record = (record + [""] * len(header))[: len(header)]
+            if len(record[at]) > config.max_line_bytes:
+                rejections[row] = f"text of {len(record[at]):,} characters cut to {config.max_line_bytes:,}"
+                record[at] = record[at][: config.max_line_bytes]
+        yield Chunk(
+            record_no,
+            pl.Series("raw", [re.sub(r"[\r\n]+", " ", record[at]) for record in records], dtype=pl.String),
+            rejections,
+            sessions=_column(records, header, "session"),
+            labels=_labels(records, header, name, record_no) if with_labels else None,
+        )
+        record_no += len(records)
+    if record_no == 1:
+        raise InputError(f"{name}: the CSV has a header and no records")
+
+
+def _column(records: list[list[str]], header: list[str], column: str) -> pl.Series | None:
+    if column not in header:
+        return None
+    at = header.index(column)
+    return pl.Series(column, [record[at] or None for record in records], dtype=pl.String)
+
+
+def _labels(records: list[list[str]], header: list[str], name: str, first: int) -> pl.Series:
+    at = header.index("label")
+    values = []
+    for row, record in enumerate(records):
+        label = record[at].strip()
+        if label not in ("", "0", "1"):
+            raise InputError(f"{name}: record {first + row:,}: label is {label[:40]!r}; expected 0, 1 or nothing")
+        values.append(int(label) if label else None)
+    return pl.Series("label", values, dtype=pl.Int8)

@@ -1,0 +1,142 @@
+"""Where work runs, never what it computes: many files read through one detector, in order."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from core.config import ReadConfig
+from core.errors import InputError
+from core.ingest.files import read_chunks
+from core.records import Progress, Rejection, no_progress
+from core.tokenization.normalize import Normalizer
+
+REJECTIONS_KEPT = 20  # as examples; all are counted, and all are stored with a run's lines
+
+
+@dataclass
+class Reading:
+    """What one pass over the inputs found; bulk stays in columns.
+
+    Attributes:
+        texts: the distinct texts (records.TEXTS_SCHEMA).
+        n_lines: physical lines.
+        n_rejected: lines not read as their format says.
+        rejections: the first of them.
+        format_counts: format name to lines.
+        sessions: one row a session and text (session, text_id, count, first_line_no); None without sessions.
+        labels: one row a text and label (text_id, label, count), where labels were asked for.
+        session_labels: one row a session (session, label: 1 if any of its lines is 1).
+    """
+
+    texts: pl.DataFrame
+    n_lines: int = 0
+    n_rejected: int = 0
+    rejections: list[Rejection] = field(default_factory=list)
+    format_counts: dict[str, int] = field(default_factory=dict)
+    sessions: pl.DataFrame | None = None
+    labels: pl.DataFrame | None = None
+    session_labels: pl.DataFrame | None = None
+
+    @property
+    def format(self) -> str:
+        """The commonest format, with its share where it is not the only one."""
+        if not self.format_counts:
+            return "plain"
+        name, count = max(self.format_counts.items(), key=lambda item: item[1])
+        share = count / sum(self.format_counts.values())
+        return name if share == 1 else f"{name} ({share:.1%})"
+
+
+class SerialRunner:
+    """Reads the inputs one after the other in this process; line numbers go on from file to file."""
+
+    def read(
+        self,
+        paths: Iterable[str | Path],
+        config: ReadConfig,
+        *,
+        with_labels: bool = False,
+        keep: Callable[[pl.DataFrame], None] | None = None,
+        progress: Progress = no_progress,
+    ) -> Reading:
+        """Stream files into distinct texts.
+
+        Args:
+            paths: logs, or "-" for standard input.
+            config: how to read them.
+            with_labels: count labels too; only to evaluate.
+            keep: given each chunk's LogTable, to store it.
+            progress: told the bytes read.
+
+        Raises:
+            InputError: a file cannot be read, or none holds a line.
+        """
+        normalizer: Normalizer | None = None
+        reading = Reading(pl.DataFrame())
+        sessions: list[pl.DataFrame] = []
+        labels: list[pl.DataFrame] = []
+        session_labels: list[pl.DataFrame] = []
+        for path in paths:
+            if normalizer is None:
+                normalizer = Normalizer(config, reference_utc=_written(path))
+            for chunk in read_chunks(path, config, with_labels=with_labels, progress=progress):
+                table = normalizer.process(reading.n_lines + 1, chunk.lines, chunk.rejections, chunk.sessions)
+                reading.n_lines += len(table)
+                _note_rejections(reading, table, str(path))
+                sessions.append(_session_counts(table))
+                if chunk.labels is not None:
+                    labelled = table.with_columns(chunk.labels.alias("label")).drop_nulls("label")
+                    labels.append(labelled.group_by("text_id", "label").agg(pl.len().alias("count")))
+                    session_labels.append(labelled.drop_nulls("session").group_by("session").agg(pl.col("label").max()))
+                if keep is not None:
+                    keep(table)
+        if normalizer is None:
+            raise InputError("no log was named; name at least one file, or - for standard input")
+        reading.texts = normalizer.texts()
+        reading.format_counts = normalizer.format_counts
+        joined = _merged(sessions)
+        reading.sessions = None if joined.is_empty() else joined
+        if labels:
+            reading.labels = (
+                pl.concat(labels).group_by("text_id", "label").agg(pl.col("count").sum()).sort("text_id", "label")
+            )
+            reading.session_labels = (
+                pl.concat(session_labels).group_by("session").agg(pl.col("label").max()).sort("session")
+            )
+        return reading
+
+
+def _written(path: str | Path) -> dt.datetime | None:
+    if str(path) == "-" or not Path(path).exists():
+        return None
+    return dt.datetime.fromtimestamp(Path(path).stat().st_mtime, dt.UTC)
+
+
+def _note_rejections(reading: Reading, table: pl.DataFrame, source: str) -> None:
+    rejected = table.filter(pl.col("rejection").is_not_null())
+    reading.n_rejected += len(rejected)
+    for line_no, reason in rejected.select("line_no", "rejection").head(REJECTIONS_KEPT).iter_rows():
+        if len(reading.rejections) < REJECTIONS_KEPT:
+            reading.rejections.append(Rejection(source, line_no, reason))
+
+
+def _session_counts(table: pl.DataFrame) -> pl.DataFrame:
+    return (
+        table.drop_nulls(["session", "text_id"])
+        .group_by("session", "text_id")
+        .agg(pl.len().cast(pl.Int64).alias("count"), pl.col("line_no").min().alias("first_line_no"))
+    )
+
+
+def _merged(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    return (
+        pl.concat(parts)
+        .group_by("session", "text_id")
+        .agg(pl.col("count").sum(), pl.col("first_line_no").min())
+        .sort("first_line_no", "session", "text_id")
+    )

@@ -1,0 +1,224 @@
+"""Distances to the nearest lines, where a distinct text weighs as many lines as had it.
+
+A text's own line is left out once. So a text that several lines share is near to itself, and a text seen in one
+line only is as far away as its nearest other text: fitted on a log that still holds its anomalies, a rare anomaly
+does not vouch for itself.
+
+Distances to a share of all lines (Ramaswamy et al., SIGMOD 2000, with lines as mass) instead of to a k-th text keep
+small groups of equal anomalies from hiding behind each other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import ClassVar, Self
+
+import numpy as np
+
+from core.records import EncodedBatch
+from core.scoring.scorer import BaseScorer, embeddings_of
+
+ONE_LINE = 0.0
+MASS_SHARES = (ONE_LINE, 0.003, 0.01, 0.03, 0.10)
+"""Shares of all lines that a neighbourhood holds; at least one line each."""
+
+DistanceRows = Callable[[np.ndarray], np.ndarray]
+"""Given row numbers [b] of the queries, their distances [b, N] to every text of the bank, as a fresh array."""
+
+_CHUNK_CELLS = 2_000_000  # distances held at a time: 16 MB, and about five times that while sorting
+_SPREAD_ROWS = 1_000  # texts whose distances to all others give the mean pairwise distance
+_ROUNDING = 6  # decimals kept, so that matrix shapes do not show in a score
+
+
+class LineBank:
+    """The reference side of a neighbour scorer: `N` distinct texts and the lines that had each.
+
+    Args:
+        texts: distinct normalized texts, length N, at least one.
+        counts: [N] lines that had each.
+    """
+
+    def __init__(self, texts: list[str], counts: np.ndarray) -> None:
+        self.texts = texts
+        self.counts = np.asarray(counts, dtype=np.int64)
+        self._row = {text: row for row, text in enumerate(texts)}
+
+    def own_rows(self, queries: list[str]) -> np.ndarray:
+        """[B] the row of each query's own text, -1 where the bank does not hold it."""
+        return np.array([self._row.get(text, -1) for text in queries], dtype=np.int64)
+
+    def mass_distance(
+        self, queries: list[str], distances: DistanceRows, shares: tuple[float, ...] = MASS_SHARES
+    ) -> np.ndarray:
+        """Distance within which a share of all lines lies, the query's own line left out; mean over the shares.
+
+        Args:
+            queries: normalized texts, length B.
+            distances: gives their distances to the bank, 0 or more.
+            shares: of all lines, each at least one line.
+
+        Returns:
+            [B] float64, 0 or more, higher is more abnormal; exact.
+        """
+        masses = [max(1, math.ceil(share * int(self.counts.sum()))) for share in shares]
+        result = np.empty(len(queries))
+        for rows, own in self._chunks(queries):
+            near = _own_at_zero(distances(rows), own)
+            order = np.argsort(near, axis=1)
+            near = np.take_along_axis(near, order, axis=1)
+            reached = np.cumsum(self.counts[order] - (order == own[:, None]), axis=1)  # [b, N] lines within
+            total = np.zeros(len(near))
+            for mass in masses:
+                # min: the own line left out, fewer lines than the mass may remain
+                place = np.minimum((reached < mass).sum(axis=1), near.shape[1] - 1)
+                total += near[np.arange(len(near)), place]
+            result[rows] = total / len(masses)
+        return result.round(_ROUNDING)
+
+    def line_distance(self, queries: list[str], distances: DistanceRows) -> np.ndarray:
+        """`mass_distance` for the share ONE_LINE alone, without sorting: [B] float64, higher is more abnormal."""
+        result = np.empty(len(queries))
+        for rows, own in self._chunks(queries):
+            near = _own_at_zero(distances(rows), own)
+            alone = (own >= 0) & (self.counts[own] == 1) & (len(self.texts) > 1)
+            near[alone, own[alone]] = np.inf
+            result[rows] = near.min(axis=1)
+        return result.round(_ROUNDING)
+
+    def nearest_other(self, queries: list[str], distances: DistanceRows) -> list[str | None]:
+        """The nearest text of the bank that is not the query itself; None where the bank holds no other."""
+        result: list[str | None] = []
+        for rows, own in self._chunks(queries):
+            near = _own_at_zero(distances(rows), own)
+            near[own >= 0, own[own >= 0]] = np.inf
+            best = near.argmin(axis=1)
+            result += [self.texts[row] if np.isfinite(near[i, row]) else None for i, row in enumerate(best)]
+        return result
+
+    def spread(self, distances: DistanceRows) -> float:
+        """Mean distance between two different texts of the bank, over at most 1,000 evenly spaced ones against all.
+
+        Args:
+            distances: of the bank's own texts.
+
+        Returns:
+            The mean; 1.0 where there are no two different points.
+        """
+        n_texts = len(self.texts)
+        rows = np.unique(np.linspace(0, n_texts - 1, min(n_texts, _SPREAD_ROWS)).astype(np.int64))
+        total = 0.0
+        for start in range(0, len(rows), self._chunk_rows()):
+            some = rows[start : start + self._chunk_rows()]
+            total += _own_at_zero(distances(some), some).sum()
+        mean = total / max(1, len(rows) * (n_texts - 1))
+        return mean if mean > 1e-9 else 1.0
+
+    def _chunk_rows(self) -> int:
+        return max(1, _CHUNK_CELLS // len(self.texts))
+
+    def _chunks(self, queries: list[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Row numbers [b] of some queries and the bank rows [b] of their own texts."""
+        own = self.own_rows(queries)
+        for start in range(0, len(queries), self._chunk_rows()):
+            rows = np.arange(start, min(start + self._chunk_rows(), len(queries)))
+            yield rows, own[rows]
+
+
+def _own_at_zero(distances: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """The same array [b, N] with exactly 0 to the query's own text, which rounding would miss."""
+    known = np.flatnonzero(own >= 0)
+    distances[known, own[known]] = 0.0
+    return distances
+
+
+class EmbeddingNeighbours(BaseScorer):
+    """The bank of embeddings behind `knn` and `density`; distances in units of the mean pairwise distance.
+
+    Vectors are centred and scaled before they are kept as float16: [CLS] vectors share one large mean, next to which
+    half precision would lose what tells them apart.
+    """
+
+    requires = frozenset({"embeddings"})
+    fitted: ClassVar[dict[str, type]] = {
+        "texts_": list,
+        "counts_": np.ndarray,
+        "vectors_": np.ndarray,  # [N, D] float16, centred, in units of the spread
+        "center_": np.ndarray,  # [D] float32
+        "spread_": float,  # mean pairwise distance of the embeddings as they came
+    }
+    texts_: list[str]
+    counts_: np.ndarray
+    vectors_: np.ndarray
+    center_: np.ndarray
+    spread_: float
+
+    def fit(self, batch: EncodedBatch) -> Self:
+        """Keep the texts, their counts and their embeddings [N, D].
+
+        Raises:
+            WorkbenchError: where the batch is empty or has no embeddings.
+        """
+        self.check_fit_input(batch)
+        self.texts_, self.counts_, rows = distinct_texts(batch)
+        embeddings = embeddings_of(batch)[rows]
+        self.center_ = embeddings.mean(axis=0, dtype=np.float64).astype(np.float32)
+        centred = embeddings.astype(np.float64) - self.center_
+        bank = LineBank(self.texts_, self.counts_)
+        self.spread_ = bank.spread(lambda some: euclidean(centred[some], centred))
+        self.vectors_ = (centred / self.spread_).astype(np.float16)
+        return self
+
+    def bank(self, batch: EncodedBatch) -> tuple[LineBank, DistanceRows]:
+        """The fitted texts and the distances of a batch's embeddings to them.
+
+        Raises:
+            WorkbenchError: where the scorer is not fitted or the embeddings are of another network.
+        """
+        self.check_fitted()
+        self.check_input(batch)
+        embeddings = embeddings_of(batch)
+        self.check_width(embeddings, len(self.center_))
+        queries = (embeddings.astype(np.float64) - self.center_) / self.spread_
+        vectors = self.vectors_.astype(np.float64)
+        return LineBank(self.texts_, self.counts_), lambda rows: euclidean(queries[rows], vectors)
+
+    def check_values(self) -> None:
+        """Texts, counts and vectors agree in number, vectors and center in width."""
+        check_counts(self.texts_, self.counts_)
+        if self.center_.ndim != 1 or self.vectors_.shape != (len(self.texts_), len(self.center_)):
+            raise ValueError("texts and vectors differ in number")
+
+
+def distinct_texts(batch: EncodedBatch) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """One entry a text: a batch may hold a text once for each level, but a neighbour is a neighbour at any level.
+
+    Returns:
+        N texts in order of first appearance, their counts [N] summed over levels, and the row [N] each came from.
+    """
+    counts: dict[str, int] = {}
+    rows: list[int] = []
+    for row, (text, count) in enumerate(zip(batch.texts, batch.counts.tolist(), strict=True)):
+        if text not in counts:
+            rows.append(row)
+        counts[text] = counts.get(text, 0) + count
+    return list(counts), np.array(list(counts.values()), dtype=np.int64), np.array(rows, dtype=np.int64)
+
+
+def check_counts(texts: list[str], counts: np.ndarray) -> None:
+    """Check loaded texts and counts against each other.
+
+    Raises:
+        ValueError: where they differ in number or a count is below 1.
+    """
+    if counts.shape != (len(texts),) or (counts < 1).any():
+        raise ValueError("texts and counts differ in number, or a count is below 1")
+
+
+def euclidean(queries: np.ndarray, bank: np.ndarray) -> np.ndarray:
+    """Euclidean distances [b, N] of queries [b, D] to the rows of bank [N, D], float64.
+
+    Centred float64 input keeps the error of the expanded square below 1e-7.
+    """
+    squared = (queries**2).sum(axis=1)[:, None] + (bank**2).sum(axis=1) - 2.0 * (queries @ bank.T)
+    return np.asarray(np.sqrt(np.maximum(squared, 0.0)))

@@ -1,0 +1,320 @@
+"""Answers about one run, from its Parquet files through an in-memory DuckDB. Every value is bound, never formatted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import polars as pl
+
+from core.config import home
+from core.errors import StoreError, WorkbenchError
+from core.records import Progress, no_progress
+from core.store.result_file import ResultFile
+from core.store.run_info import read_run_info, run_folder, store_errors
+
+_MEMORY = "512MB"  # a page may hold several runs open; above it DuckDB spills to the data folder
+_EXPORT_LINES = 65_536
+
+
+class RunReader:
+    """A stored run, read only. Safe from any thread.
+
+    Everywhere a line is flagged when its score is at or above the threshold; a blank line scores 0. The filters of
+    `lines` and `n_lines` are the same:
+
+        threshold: flagged lines only; None for all.
+        search: text the raw line holds, in any case; with `regex` an RE2 expression, in any case too.
+        level: as `levels` lists them.
+        text_id: lines of this normalized text only.
+    """
+
+    def __init__(self, run_id: str) -> None:
+        self.info = read_run_info(run_id)
+        self._folder = run_folder(run_id).resolve()
+        self._place = f"run {run_id} cannot be read (delete it and score the file again)"
+        with store_errors(self._place):
+            self._connection = duckdb.connect(config={"memory_limit": _MEMORY, "autoinstall_known_extensions": False})
+            self._connection.execute("SET temp_directory = ?", [str(home() / "spill")])
+            # What every line is joined with is held; what only the detail of one line shows stays on disk.
+            self._connection.execute(
+                "CREATE TABLE texts AS SELECT * EXCLUDE (example, tokens, surprise, nearest) FROM read_parquet(?)",
+                [str(self._folder / "texts.parquet")],
+            )
+            self._connection.read_parquet(str(self._folder / "texts.parquet")).create_view("answers")
+            self._connection.read_parquet(str(self._folder / "lines.parquet")).create_view("lines")
+
+    def score_counts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Distinct scores, ascending [K] float64, and the lines that have each [K] int64; blank lines count as 0."""
+        table = self._frame(
+            """
+            SELECT score, sum(n)::BIGINT AS n
+            FROM (SELECT score, count AS n FROM texts UNION ALL SELECT 0.0, ?)
+            GROUP BY score HAVING sum(n) > 0 ORDER BY score
+            """,
+            [self.info.n_blank],
+        )
+        return table["score"].to_numpy(), table["n"].to_numpy()
+
+    def flagged(self, threshold: float) -> int:
+        """Lines at or above the threshold, exact."""
+        scores, counts = self.score_counts()
+        return int(counts[scores >= threshold].sum())
+
+    def lines(
+        self,
+        threshold: float | None = None,
+        search: str | None = None,
+        regex: bool = False,
+        level: str | None = None,
+        text_id: int | None = None,
+        order: str = "score",
+        descending: bool = True,
+        limit: int = 200,
+        offset: int = 0,
+    ) -> pl.DataFrame:
+        """One page of lines.
+
+        Args:
+            threshold: see the class.
+            search: see the class.
+            regex: see the class.
+            level: see the class.
+            text_id: see the class.
+            order: "score" (equal scores by line number, ascending) or "line_no".
+            descending: highest first.
+            limit: rows of a page.
+            offset: rows skipped.
+
+        Returns:
+            line_no, timestamp_utc, level, score, host, component, raw, reason, normalized_text, text_id.
+
+        Raises:
+            WorkbenchError: for a regular expression that cannot be read, or an unknown order.
+        """
+        direction = "DESC" if descending else "ASC"
+        orders = {"score": f"score {direction}, line_no", "line_no": f"line_no {direction}"}
+        if order not in orders:
+            raise WorkbenchError(f"lines can be ordered by {' or '.join(orders)}, not by {order!r}")
+        where, values = self._where(threshold, search, regex, level, text_id)
+        # The page is found in the narrow columns first; the wide ones are read for its rows alone.
+        page = self._frame(
+            f"""
+            SELECT line_no, coalesce(score, 0.0) AS score
+            FROM lines LEFT JOIN texts USING (text_id) {where}
+            ORDER BY {orders[order]} LIMIT ? OFFSET ?
+            """,  # noqa: S608  fixed words only; values are bound
+            [*values, limit, offset],
+        )
+        return self._rows(page["line_no"].to_list(), orders[order])
+
+    def n_lines(
+        self,
+        threshold: float | None = None,
+        search: str | None = None,
+        regex: bool = False,
+        level: str | None = None,
+        text_id: int | None = None,
+    ) -> int:
+        """How many lines `lines` would give without a limit."""
+        if not search and level is None and text_id is None:
+            return self.info.n_lines if threshold is None else self.flagged(threshold)
+        where, values = self._where(threshold, search, regex, level, text_id)
+        frame = self._frame(f"SELECT count(*) AS n FROM lines LEFT JOIN texts USING (text_id) {where}", values)  # noqa: S608
+        return int(frame["n"][0])
+
+    def line(self, line_no: int) -> dict[str, Any]:
+        """Everything known of one line: the fields of LogTable, of its text, and of its answer.
+
+        Raises:
+            StoreError: where the run has no such line.
+        """
+        frame = self._frame("SELECT * FROM lines LEFT JOIN answers USING (text_id) WHERE line_no = ?", [line_no])
+        if frame.is_empty():
+            raise StoreError(f"run {self.info.run_id} has lines 1 to {self.info.n_lines}, not {line_no}")
+        row = frame.row(0, named=True)
+        return row | {"score": row["score"] or 0.0}
+
+    def context(self, line_no: int, before: int = 4, after: int = 4) -> pl.DataFrame:
+        """The lines around one, itself among them: line_no, raw, score."""
+        return self._frame(
+            """
+            SELECT line_no, raw, coalesce(score, 0.0) AS score FROM lines LEFT JOIN texts USING (text_id)
+            WHERE line_no BETWEEN ? AND ? ORDER BY line_no
+            """,
+            [line_no - before, line_no + after],
+        )
+
+    def rejections(self, limit: int = 100) -> pl.DataFrame:
+        """The first lines that were not read as their format says: line_no, rejection, raw."""
+        return self._frame(
+            "SELECT line_no, rejection, raw FROM lines WHERE rejection IS NOT NULL ORDER BY line_no LIMIT ?", [limit]
+        )
+
+    def templates(self, threshold: float = 0.0, limit: int = 200) -> pl.DataFrame:
+        """Flagged normalized texts, most abnormal first: text_id, normalized_text, count (lines), score."""
+        return self._frame(
+            """
+            SELECT text_id, normalized_text, count, score FROM texts WHERE score >= ?
+            ORDER BY score DESC, count DESC, text_id LIMIT ?
+            """,
+            [threshold, limit],
+        )
+
+    def levels(self) -> list[str]:
+        """The levels lines were written with, most frequent first."""
+        frame = self._frame(
+            "SELECT level FROM lines WHERE level IS NOT NULL GROUP BY level ORDER BY count(*) DESC, level", []
+        )
+        return frame["level"].to_list()
+
+    def timeline(self, threshold: float, buckets: int = 100) -> pl.DataFrame:
+        """Lines and flagged lines in equal spans, empty spans too.
+
+        Args:
+            threshold: flagged at or above.
+            buckets: number of spans.
+
+        Returns:
+            start_utc, n_lines, n_flagged over the span of timestamps, lines without one left out; where no line has
+            one, first_line_no, n_lines, n_flagged over the line numbers.
+        """
+        timed = self.info.first_utc is not None
+        position, start = ("epoch_us(timestamp_utc)", "start_utc") if timed else ("line_no", "first_line_no")
+        return self._frame(
+            f"""
+            WITH placed AS (
+                SELECT {position} AS position, coalesce(score, 0.0) >= $threshold AS flagged
+                FROM lines LEFT JOIN texts USING (text_id) WHERE {position} IS NOT NULL
+            ), extent AS (
+                SELECT min(position) AS low, (max(position) - min(position) + $buckets) // $buckets AS width
+                FROM placed
+            ), filled AS (
+                SELECT (position - low) // width AS bucket, count(*) AS n_lines, count(*) FILTER (flagged) AS n_flagged
+                FROM placed, extent GROUP BY bucket
+            )
+            SELECT low + bucket * width AS {start}, coalesce(n_lines, 0) AS n_lines, coalesce(n_flagged, 0) AS n_flagged
+            FROM range($buckets) AS spans(bucket) LEFT JOIN filled USING (bucket), extent
+            WHERE low IS NOT NULL ORDER BY bucket
+            """,  # noqa: S608  fixed words only; values are bound
+            {"threshold": threshold, "buckets": buckets},
+        ).with_columns(pl.col("start_utc").cast(pl.Datetime("us")) if timed else [])
+
+    def export(self, path: Path, threshold: float | None = None, progress: Progress = no_progress) -> None:
+        """Write one row a physical line, in order; the suffix says how: .csv, .jsonl or .parquet.
+
+        Columns: line_no, score, is_anomaly (0 or 1), session, template, one calibrated score a scorer, reason.
+
+        Args:
+            path: replaced when the new file is whole; see ResultFile.
+            threshold: of is_anomaly; the bundle's own where None.
+            progress: told lines written.
+
+        Raises:
+            WorkbenchError: for another suffix.
+            StoreError: where it cannot be written.
+        """
+        threshold = self.info.threshold if threshold is None else threshold
+        scorers = "".join(f", coalesce({scorer}, 0.0) AS {scorer}" for scorer in self.info.scorers)
+        # In slices of lines: five times less memory than one COPY that sorts, and faster.
+        with ResultFile(path) as file:
+            for first in range(1, max(self.info.n_lines, 1) + 1, _EXPORT_LINES):
+                file.write(
+                    self._frame(
+                        f"""
+                        SELECT line_no, coalesce(score, 0.0) AS score,
+                            (coalesce(score, 0.0) >= ?)::INTEGER AS is_anomaly,
+                            session, normalized_text AS template{scorers}, reason
+                        FROM lines LEFT JOIN texts USING (text_id)
+                        WHERE line_no BETWEEN ? AND ? ORDER BY line_no
+                        """,  # noqa: S608  scorer names are checked when run.json is read
+                        [threshold, first, first + _EXPORT_LINES - 1],
+                    )
+                )
+                progress("export", min(first + _EXPORT_LINES - 1, self.info.n_lines), self.info.n_lines)
+
+    def export_sessions(self, path: Path, threshold: float | None = None) -> None:
+        """Write one row a session, in order of appearance: session, score, is_anomaly; else as `export`.
+
+        Args:
+            path: see `export`.
+            threshold: of is_anomaly; the bundle's own for sessions where None.
+
+        Raises:
+            WorkbenchError: for another suffix, or where the run was scored without sessions.
+            StoreError: where it cannot be written.
+        """
+        sessions = self._folder / "sessions.parquet"
+        threshold = self.info.session_threshold if threshold is None else threshold
+        if threshold is None or not sessions.exists():
+            raise WorkbenchError(f"run {self.info.run_id} has no sessions: score with --sessions REGEX")
+        with ResultFile(path) as file:
+            file.write(
+                self._frame(
+                    """
+                    SELECT session, score, (score >= ?)::INTEGER AS is_anomaly
+                    FROM read_parquet(?) ORDER BY first_line_no, session
+                    """,
+                    [threshold, str(sessions)],
+                )
+            )
+
+    def _where(
+        self, threshold: float | None, search: str | None, regex: bool, level: str | None, text_id: int | None
+    ) -> tuple[str, list[Any]]:
+        """The WHERE clause of the filters, and the values to bind in its order."""
+        clauses: list[str] = []
+        values: list[Any] = []
+        if threshold is not None and threshold > 0:  # at 0 every line is flagged, blank ones too
+            clauses.append("score >= ?")
+            values.append(threshold)
+        if text_id is not None:
+            clauses.append("text_id = ?")
+            values.append(text_id)
+        if level is not None:
+            clauses.append("level = ?")
+            values.append(level)
+        if search:
+            if regex:
+                self._check_expression(search)
+            clauses.append("regexp_matches(raw, ?, 'i')" if regex else "contains(lower(raw), lower(?))")
+            values.append(search)
+        return ("WHERE " + " AND ".join(clauses)) if clauses else "", values
+
+    def _check_expression(self, search: str) -> None:
+        with self._cursor() as cursor:
+            try:
+                cursor.execute("SELECT regexp_matches('', ?, 'i')", [search])
+            except duckdb.InvalidInputException as error:
+                reason = str(error).removeprefix("Invalid Input Error: ")
+                raise WorkbenchError(f"the regular expression {search!r} cannot be read: {reason}") from error
+
+    def _rows(self, line_nos: list[int], order: str) -> pl.DataFrame:
+        low, high = (min(line_nos), max(line_nos)) if line_nos else (0, 0)  # lets DuckDB skip row groups
+        return self._frame(
+            f"""
+            SELECT line_no, timestamp_utc, level, coalesce(score, 0.0) AS score, host, component, raw, reason,
+                normalized_text, text_id
+            FROM lines LEFT JOIN texts USING (text_id)
+            WHERE line_no BETWEEN ? AND ? AND line_no IN (SELECT unnest(?::BIGINT[])) ORDER BY {order}
+            """,  # noqa: S608  fixed words only; values are bound
+            [low, high, line_nos],
+        )
+
+    def _frame(self, query: str, values: list[Any] | dict[str, Any]) -> pl.DataFrame:
+        with store_errors(self._place), self._cursor() as cursor:
+            frame = pl.from_arrow(cursor.sql(query, params=values).to_arrow_table())
+        assert isinstance(frame, pl.DataFrame)  # noqa: S101  for the type checker
+        return frame
+
+    @contextmanager
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        cursor = self._connection.cursor()  # a connection serves one thread at a time; a cursor is its own
+        try:
+            yield cursor
+        finally:
+            cursor.close()

@@ -1,0 +1,1 @@
+"""Lines to fields, normalized texts and token ids."""

@@ -1,0 +1,388 @@
+"""L2: line -> timestamp, level, host, component, message.
+
+A format is a list of segments that cover a line from its start to its end. Because segments are contiguous, the place
+of a field is the sum of the lengths before it, and because **no segment looks at a digit's value**, a line and its
+skeleton (every digit folded to 0) have the same segments: a header is parsed once a distinct skeleton, and the fields
+of each line are cut out by place. Each line is matched on its own, so its text never depends on the file around it.
+
+Adding a format is one entry in `FORMATS` and one golden case.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from urllib.parse import unquote_to_bytes
+
+import polars as pl
+
+LEVEL_OF_WORD = {
+    **dict.fromkeys(("TRACE", "DEBUG", "FINE", "FINER", "FINEST", "VERBOSE", "V", "D"), "debug"),
+    **dict.fromkeys(("INFO", "INFORMATION", "I"), "info"),
+    **dict.fromkeys(("NOTICE",), "notice"),
+    **dict.fromkeys(("WARN", "WARNING", "W"), "warning"),
+    **dict.fromkeys(("ERR", "ERROR", "SEVERE", "FAILURE", "E"), "error"),
+    **dict.fromkeys(("CRIT", "CRITICAL", "ALERT", "EMERG", "EMERGENCY", "PANIC", "FATAL", "F"), "critical"),
+    # numbers of pino and bunyan
+    "10": "debug", "20": "debug", "30": "info", "40": "warning", "50": "error", "60": "critical",
+}  # fmt: skip
+"""Level word, upper case, to level class (records.LEVEL_CLASSES)."""
+
+# RFC 5424 section 6.2.1: severity is the priority modulo 8.
+LEVEL_OF_SEVERITY = ("critical", "critical", "critical", "error", "warning", "notice", "info", "debug")
+
+_TIME = r"[0-9]{2}:[0-9]{2}:[0-9]{2}"
+_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+_ISO = rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ]{_TIME}(?:[.,][0-9]+)?(?:Z|[+-][0-9]{{2}}:?[0-9]{{2}})?"
+_SLASH = rf"[0-9]{{4}}/[0-9]{{2}}/[0-9]{{2}} {_TIME}(?:[.,][0-9]+)?"
+_SHORT_SLASH = rf"[0-9]{{2}}/[0-9]{{2}}/[0-9]{{2}} {_TIME}"
+_CTIME = rf"[A-Z][a-z]{{2}} {_MONTH} [ 0-9][0-9] {_TIME}(?:\.[0-9]+)? [0-9]{{4}}"
+_SYSLOG = rf"{_MONTH} [ 0-9][0-9] {_TIME}"
+_MONTH_DAY = rf"[0-9]{{2}}-[0-9]{{2}} {_TIME}\.[0-9]+"
+_CAPITAL_LEVEL = (
+    "TRACE|DEBUG|FINEST|FINER|FINE|VERBOSE|INFORMATION|INFO|NOTICE|WARNING|WARN|ERROR|ERR|SEVERE|FAILURE|"
+    "CRITICAL|CRIT|ALERT|EMERGENCY|EMERG|PANIC|FATAL"
+)
+_LEVEL = (
+    rf"(?:{_CAPITAL_LEVEL}|Debug|Info|Warning|Error|"
+    r"trace|debug|info|notice|warning|warn|error|err|crit|critical|alert|emerg|panic|fatal)(?-u:\b)"
+)
+# Thread names, process numbers and dashes between timestamp and level.
+_FILLER = r"(?: *(?:-|\[[^\]]*\]|[0-9]+)(?: |$))* *"
+# A logger's name: dotted, slashed or with $, and closed by ": " or " - ".
+_LOGGER = r"[A-Za-z_$][A-Za-z0-9_$]*(?:[.$/][A-Za-z0-9_$\[\]-]+)+(?::[0-9]+)?"
+_METHOD = r"(?i:get|post|put|head|delete|options|patch|connect|trace|propfind)"
+
+
+@dataclass(frozen=True)
+class Format:
+    """A way lines are written.
+
+    Attributes:
+        segments: (field, pattern) pairs covering the whole line; patterns hold no capturing group. Fields: timestamp,
+            host, component, level, message (several are joined by a space), status, priority; None is dropped.
+        timestamp: the kind of timestamp, a key of `timestamps.PATTERNS`, or "".
+        request: the message is an HTTP request, whose path and query stay visible.
+    """
+
+    name: str
+    description: str
+    example: str
+    segments: Sequence[tuple[str | None, str]]
+    timestamp: str = ""
+    request: bool = False
+    pattern: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pattern", "(?s)^" + "".join(f"({pattern})" for _, pattern in self.segments) + "$")
+
+
+def _app(kind: str, timestamp: str, *, level: bool) -> list[Format]:
+    """Application logs: timestamp, then thread and level in any dress; first with a logger's name, then without."""
+    before: list[tuple[str | None, str]] = [(None, r"\[?"), ("timestamp", timestamp), (None, r"\]?,? *")]
+    if level:
+        before += [
+            (None, _FILLER + r"\[?(?:[A-Za-z0-9_]+:)?"),
+            ("level", _LEVEL),
+            (None, r"\]?:? *(?:\[[^\]]*\] *)*(?:- )?"),
+        ]
+    else:
+        before += [(None, r"(?:\[[^\]]*\] *)*(?:- )?")]
+    logger: list[tuple[str | None, str]] = [("component", _LOGGER), (None, r"(?:: +| +- +)")]
+    return [
+        Format("app", _APP_DESCRIPTION, _APP_EXAMPLE, [*before, *middle, ("message", ".*")], kind)
+        for middle in (logger, [])
+    ]
+
+
+_APP_DESCRIPTION = "application log: a timestamp, then perhaps thread, level and logger"
+_APP_EXAMPLE = "2023-10-10 08:02:30,123 [main] ERROR o.a.Login:55 - admin login failed from 192.168.1.1"
+_ACCESS_DESCRIPTION = "Apache or nginx access log (common, combined, with or without virtual host, whole line quoted)"
+_ACCESS_EXAMPLE = '203.0.113.7 - - [10/Oct/2023:13:55:36 +0000] "GET /index.html?id=7 HTTP/1.1" 200 2326 "-" "curl/8.1"'
+_SYSLOG_DESCRIPTION = "syslog and auth.log (RFC 3164), also with an ISO 8601 timestamp"
+_SYSLOG_EXAMPLE = "Nov 30 06:39:00 web1 sshd[21882]: Failed password for root from 203.0.113.7 port 22 ssh2"
+_SYSLOG_TAG: list[tuple[str | None, str]] = [
+    (None, " "),
+    ("host", r"[^ :][^ ]*"),
+    (None, " +"),
+    ("component", r"(?:[^ :\[]+|)"),
+    (None, r"(?:\[[0-9]+\])?: ?"),
+    ("message", ".*"),
+]
+
+FORMATS: tuple[Format, ...] = (
+    Format(
+        "access",
+        _ACCESS_DESCRIPTION,
+        _ACCESS_EXAMPLE,
+        [
+            (None, r"(?:[A-Za-z0-9_.-]+:[0-9]+ )?"),
+            ("host", r"[0-9A-Za-z.:%_-]+"),
+            (None, r" [^ ]+ (?:[^ ]+|[^\[\]]+) \["),
+            ("timestamp", rf"[0-9]{{2}}/{_MONTH}/[0-9]{{4}}:{_TIME} [+-][0-9]{{4}}"),
+            (None, r'\] "'),
+            ("message", r'(?:[^"\\]|\\.)*?'),
+            (None, r'(?: HTTP/[0-9.]+)?" '),
+            ("status", r"[0-9]{3}"),
+            (None, r' (?:[0-9]+|-)(?: "(?:[^"\\]|\\.)*")?(?: ")?'),
+            # The agent's first word: sqlmap and curl show, browsers look alike.
+            ("message", r"(?:[A-Za-z][A-Za-z0-9_.-]*|)"),
+            (None, ".*"),
+        ],
+        "access",
+        request=True,
+    ),
+    Format(
+        "request",
+        "a bare HTTP request: method and target",
+        "GET http://shop.example/index.jsp?id=3",
+        [
+            ("message", rf"{_METHOD} +"),
+            (None, r"(?:https?://[^/ ]+)?"),
+            ("message", r"/.*?"),
+            (None, r"(?: HTTP/[0-9.]+)?"),
+        ],
+        request=True,
+    ),
+    Format(
+        "bgl",
+        "Blue Gene/L RAS log; a leading label column is recognized and left out of the text",
+        "- 1117838570 2005.06.03 R02-M1-N0 2005-06-03-15.42.50.363779 R02-M1-N0 RAS KERNEL INFO cache parity",
+        [
+            (None, r"(?:(?:-|[A-Z][A-Z0-9_]*) )?"),
+            ("timestamp", r"[0-9]{10}"),
+            (None, r" [0-9]{4}\.[0-9]{2}\.[0-9]{2} "),
+            ("host", r"[^ ]+"),
+            (None, r" [0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9]{2}\.[0-9]{2}\.[0-9]{2}\.[0-9]+ [^ ]+ [^ ]+ "),
+            ("component", r"[^ ]+"),
+            (None, " "),
+            ("level", r"[A-Z]+"),
+            (None, r" *"),
+            ("message", r".*"),
+        ],
+        "epoch",
+    ),
+    Format(
+        "thunderbird",
+        "Thunderbird log; a leading label column is recognized and left out of the text",
+        "- 1131566461 2005.11.09 dn228 Nov 9 12:01:01 dn228/dn228 crond(pam_unix)[2915]: session closed for user root",
+        [
+            (None, r"(?:(?:-|[A-Z][A-Z0-9_]*) )?"),
+            ("timestamp", r"[0-9]{10}"),
+            (None, r" [0-9]{4}\.[0-9]{2}\.[0-9]{2} "),
+            ("host", r"[^ ]+"),
+            (None, rf" {_MONTH} +[0-9]{{1,2}} {_TIME} [^ ]+ "),
+            ("component", r"(?:[^ :\[]+|)"),
+            (None, r"(?:\[[0-9]*\])?:? ?"),
+            ("message", r".*"),
+        ],
+        "epoch",
+    ),
+    Format(
+        "hdfs",
+        "Hadoop file system log",
+        "081109 203518 143 INFO dfs.DataNode$DataXceiver: Receiving block blk_-1608999687919862906",
+        [
+            ("timestamp", r"[0-9]{6} [0-9]{6}"),
+            (None, r" [0-9]+ "),
+            ("level", _LEVEL),
+            (None, " "),
+            ("component", r"[^ :]+"),
+            (None, ": "),
+            ("message", r".*"),
+        ],
+        "hdfs",
+    ),
+    Format(
+        "rfc5424",
+        "syslog (RFC 5424): priority, version and ISO 8601 timestamp",
+        "<34>1 2003-10-11T22:14:15.003Z web1 su 77 ID47 - 'su root' failed for lonvick on /dev/pts/8",
+        [
+            (None, "<"),
+            ("priority", r"[0-9]{1,3}"),
+            (None, r">[0-9]{1,2} "),
+            ("timestamp", rf"(?:{_ISO}|-)"),
+            (None, " "),
+            ("host", r"[^ ]+"),
+            (None, " "),
+            ("component", r"[^ ]+"),
+            (None, r' [^ ]+ [^ ]+ (?:-|(?:\[(?:[^\]"]|"(?:[^"\\]|\\.)*")*\])+) ?\x{FEFF}?'),
+            ("message", r".*"),
+        ],
+        "iso",
+    ),
+    *_app("iso", _ISO, level=True),
+    *_app("slash", _SLASH, level=True),
+    *_app("short_slash", _SHORT_SLASH, level=True),
+    *_app("ctime", _CTIME, level=True),
+    Format(
+        "app",
+        "",
+        "",
+        [  # Android: a single letter is the level
+            ("timestamp", _MONTH_DAY),
+            (None, r" +[0-9]+ +[0-9]+ +"),
+            ("level", "[VDIWEF]"),
+            (None, " "),
+            ("component", r"[^ :]+"),
+            (None, r" *: "),
+            ("message", ".*"),
+        ],
+        "month_day",
+    ),
+    Format(
+        "syslog",
+        _SYSLOG_DESCRIPTION,
+        _SYSLOG_EXAMPLE,
+        [(None, "<"), ("priority", "[0-9]{1,3}"), (None, ">"), ("timestamp", _SYSLOG), *_SYSLOG_TAG],
+        "syslog",
+    ),
+    Format("syslog", "", "", [("timestamp", _SYSLOG), *_SYSLOG_TAG], "syslog"),
+    Format(
+        "syslog",
+        "",
+        "",
+        [("timestamp", _SYSLOG), (None, " "), ("host", r"[^ :][^ ]*"), (None, " +"), ("message", ".*")],
+        "syslog",
+    ),
+    Format("syslog", "", "", [("timestamp", _ISO.replace("[T ]", "T")), *_SYSLOG_TAG], "iso"),
+    *_app("iso", _ISO, level=False),
+    *_app("slash", _SLASH, level=False),
+    *_app("short_slash", _SHORT_SLASH, level=False),
+    *_app("ctime", _CTIME, level=False),
+    Format(
+        "plain",
+        "plain text, whatever it is; a leading level in capitals is recognized",
+        "ERROR disk full",
+        [(None, r" *\[?"), ("level", rf"(?:{_CAPITAL_LEVEL})(?-u:\b)"), (None, r"\]?:? +"), ("message", r".+")],
+    ),
+    Format("plain", "", "", [("message", r".*")]),
+)
+"""Every format, first match wins: the stricter shapes come first, and "plain" takes the rest."""
+
+CONTAINERS = {
+    "json": (
+        "JSON lines; the message field is found or named, and may itself be a line of any other format",
+        '{"time": "2023-10-10T08:02:30Z", "level": "error", "message": "admin login failed from 192.168.1.1"}',
+    ),
+    "csv": ("CSV with a `line` column (label, session and tag columns are never part of the text)", "line,label"),
+}
+
+JSON_FIELDS = {
+    "message": ("message", "msg", "log", "text", "event", "body", "@message", "MESSAGE"),
+    "timestamp": ("timestamp", "@timestamp", "time", "ts"),
+    "level": ("level", "severity", "levelname", "log.level", "lvl"),
+    "host": ("host", "hostname", "host.name"),
+    "component": ("logger", "component", "service", "name", "module"),
+}
+
+# Where a field lies: `<field>_at` and `<field>_length`, in characters, null where the format has none.
+PLACED = ("timestamp", "host", "component", "status", "priority")
+
+
+def parse(skeletons: pl.Series, only: str = "auto") -> pl.DataFrame:
+    """Parse the headers of distinct skeletons.
+
+    Args:
+        skeletons: [N] lines whose digits are folded (or real lines: the result is the same).
+        only: a format's name, to try no other; lines it does not match are read as plain.
+
+    Returns:
+        [N] rows in the same order: format, kind (of timestamp), request, level, message, message_at, and the place of
+        each field in `PLACED`.
+    """
+    pending = pl.DataFrame({"row": pl.int_range(len(skeletons), eager=True), "line": skeletons})
+    parts = []
+    for form in FORMATS:
+        if only not in ("auto", "json", "csv", form.name) and form.name != "plain":
+            continue
+        if pending.is_empty():
+            break
+        groups = pending.select(pl.col("line").str.extract_groups(form.pattern).alias("g")).unnest("g")
+        matched = groups["1"].is_not_null()
+        if matched.any():
+            parts.append(_placed(form, pending["row"].filter(matched), groups.filter(matched)))
+            pending = pending.filter(~matched)
+    return pl.concat(parts).sort("row").drop("row")
+
+
+def _placed(form: Format, rows: pl.Series, groups: pl.DataFrame) -> pl.DataFrame:
+    at = pl.lit(0, dtype=pl.Int64)
+    columns: dict[str, pl.Expr] = {
+        "row": pl.lit(rows),
+        "format": pl.lit(form.name),
+        "kind": pl.lit(form.timestamp),
+        "request": pl.lit(form.request),
+        "level": pl.lit(None, dtype=pl.String),
+    }
+    for placed in PLACED:
+        columns[f"{placed}_at"] = columns[f"{placed}_length"] = pl.lit(None, dtype=pl.Int64)
+    messages = []
+    for number, (name, _) in enumerate(form.segments, 1):
+        text = pl.col(str(number)).fill_null("")
+        length = text.str.len_chars().cast(pl.Int64)
+        if name == "message":
+            messages.append(text.str.strip_chars())
+        elif name == "level":
+            columns["level"] = pl.when(text != "").then(text.str.to_uppercase())
+        elif name:
+            columns[f"{name}_at"] = pl.when(length > 0).then(at)
+            columns[f"{name}_length"] = pl.when(length > 0).then(length)
+        at = at + length
+    columns["message"] = pl.concat_str(messages, separator=" ").str.strip_chars()
+    return groups.select(**columns)
+
+
+_ESCAPED_RUN = re.compile(r"(?:%[0-9A-Fa-f]{2}|\\x[0-9A-Fa-f]{2})+")
+_REQUEST_SHAPE = rf'(?i)^{_METHOD}\s|\] "'
+_QUOTED_ACCESS = rf'^"[^"\[\]]+\[[0-9]{{2}}/{_MONTH}/[0-9]{{4}}:.*"$'
+
+
+def unfold(lines: pl.Series) -> pl.Series:
+    r"""Undo what would hide digits or quotes from the skeleton: percent and `\x` escapes in requests, quoted lines.
+
+    `%27` and `%20` must not meet as `%00`, so they are decoded before digits are folded (three times at most, against
+    double encoding). A decoded quote stays escaped, so that it cannot end the request early.
+    """
+    frame = lines.alias("line").to_frame()
+    quoted = pl.col("line").str.starts_with('"') & pl.col("line").str.contains(_QUOTED_ACCESS)
+    inner = pl.col("line").str.slice(1, pl.col("line").str.len_chars() - 2)
+    frame = frame.with_columns(
+        pl.when(quoted).then(inner.str.replace_all(r'""|\\"', '"')).otherwise("line").alias("line")
+    )
+    line = frame["line"]
+    escaped = line.str.contains(r"%[0-9A-Fa-f]{2}|\\x[0-9A-Fa-f]{2}") & line.str.contains(_REQUEST_SHAPE)
+    if not escaped.any():
+        return line
+    distinct = line.filter(escaped).unique()
+    decoded = pl.Series([decode_escapes(text) for text in distinct], dtype=pl.String)
+    return line.replace_strict(distinct, decoded, default=line, return_dtype=pl.String)
+
+
+# A decoded line feed or NUL is evidence, and must neither end the line nor vanish.
+_CONTROL_PICTURES = {code: 0x2400 + code for code in range(32)} | {code: 0x2421 for code in range(0x7F, 0xA0)}
+
+
+def decode_escapes(text: str) -> str:
+    r"""Percent and `\x` escapes decoded, control characters to pictures (␀), quotes and backslashes kept escaped.
+
+    >>> decode_escapes("GET /a%27b%2520c")
+    "GET /a'b c"
+    """
+    for _ in range(3):
+        decoded = _ESCAPED_RUN.sub(_decode_run, text)
+        if decoded == text:
+            break
+        text = decoded
+    return text
+
+
+def _decode_run(match: re.Match[str]) -> str:
+    data = unquote_to_bytes(match[0].replace("\\x", "%"))
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    text = text.translate(_CONTROL_PICTURES)
+    return re.sub(r'(["\\])', r"\\\1", text)

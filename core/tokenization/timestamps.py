@@ -1,0 +1,116 @@
+"""L2, the times: the timestamps cut from lines -> UTC. A time that cannot be read is null and never stops the work."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import polars as pl
+
+from core.errors import WorkbenchError
+
+# Kind of timestamp -> how Polars reads it. "%Y" comes first where the line names no year and one is put in front.
+PATTERNS = {
+    "access": "%d/%b/%Y:%H:%M:%S %z",
+    "iso": "%Y-%m-%d %H:%M:%S%.f",
+    "slash": "%Y/%m/%d %H:%M:%S%.f",
+    "short_slash": "%y/%m/%d %H:%M:%S",
+    "ctime": "%b %d %H:%M:%S%.f %Y",
+    "hdfs": "%y%m%d %H%M%S",
+    "syslog": "%Y %b %d %H:%M:%S",
+    "month_day": "%Y %m-%d %H:%M:%S%.f",
+    "epoch": "",
+}
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+_ZONE = r"(Z|[+-][0-9]{2}:?[0-9]{2})$"
+
+
+@dataclass
+class TimestampReader:
+    """Reads the timestamps of one input, chunk after chunk.
+
+    Attributes:
+        timezone: zone of timestamps that name none.
+        year: the first line's year where lines name none; None infers it.
+        reference_utc: when the input was written: a first line later in the year than that is of the year before.
+    """
+
+    timezone: str = "UTC"
+    year: int | None = None
+    reference_utc: dt.datetime | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            pl.Series([dt.datetime(2000, 1, 1)]).dt.replace_time_zone(self.timezone)
+        except pl.exceptions.PolarsError as error:
+            raise WorkbenchError(
+                f"time zone {self.timezone!r} is not known; use a name such as Europe/Berlin"
+            ) from error
+        self._last_month = 0
+
+    def read(self, lines: pl.DataFrame) -> pl.Series:
+        """[N] UTC times of lines with the columns timestamp, kind (a key of PATTERNS) and json_timestamp."""
+        lines = lines.select(
+            pl.coalesce("json_timestamp", "timestamp").alias("text"),
+            pl.when(pl.col("json_timestamp").str.contains(r"^[0-9]{9,13}(?:\\.[0-9]+)?$"))
+            .then(pl.lit("epoch"))
+            .when(pl.col("json_timestamp").is_not_null())
+            .then(pl.lit("iso"))
+            .otherwise("kind")
+            .alias("kind"),
+        ).with_row_index("row")
+        parts = [pl.DataFrame(schema={"row": pl.UInt32, "time": pl.Datetime("us")})]
+        for (kind,), group in lines.filter(pl.col("kind") != "").group_by("kind", maintain_order=True):
+            parts.append(group.select("row", self._parse(group["text"], str(kind)).alias("time")))
+        return lines.join(pl.concat(parts), on="row", how="left", maintain_order="left")["time"]
+
+    def _parse(self, text: pl.Series, kind: str) -> pl.Series:
+        frame = text.alias("text").to_frame()
+        clean = pl.col("text").str.replace(",", ".", literal=True)
+        if kind == "epoch":
+            number = clean.cast(pl.Float64, strict=False)
+            seconds = pl.when(number > 1e11).then(number / 1000).otherwise(number)  # milliseconds, as browsers write
+            return frame.select((seconds * 1e6).cast(pl.Int64, strict=False).cast(pl.Datetime("us")))["text"]
+        if kind == "access":
+            parsed = clean.str.to_datetime(PATTERNS[kind], strict=False, time_unit="us")
+            return frame.select(parsed.dt.replace_time_zone(None))["text"]
+        zoned = pl.lit(False)
+        if kind == "iso":
+            zone = clean.str.extract(_ZONE, 1)
+            zoned = zone.is_not_null()
+            clean = clean.str.slice(0, 10) + " " + clean.str.slice(11).str.replace(_ZONE, "")
+            hours = zone.str.extract(r"^([+-][0-9]{2})", 1).cast(pl.Int64, strict=False).fill_null(0)
+            minutes = zone.str.extract(r"[0-9]{2}:?([0-9]{2})$", 1).cast(pl.Int64, strict=False).fill_null(0)
+            shift = hours * 60 + pl.when(zone.str.starts_with("-")).then(-minutes).otherwise(minutes)
+        elif kind == "ctime":
+            clean = clean.str.replace(r"^[A-Z][a-z]{2} ", "")  # the day of the week
+        elif kind in ("syslog", "month_day"):
+            clean = pl.lit(self._years(text, kind)) + " " + clean
+        local = clean.str.to_datetime(PATTERNS[kind], strict=False, time_unit="us")
+        utc = local
+        if self.timezone != "UTC":
+            utc = local.dt.replace_time_zone(self.timezone, ambiguous="earliest", non_existent="null")
+            utc = utc.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+        if kind == "iso":
+            utc = pl.when(zoned).then(local - pl.duration(minutes=shift)).otherwise(utc)
+        return frame.select(utc.alias("time"))["time"]
+
+    def _years(self, text: pl.Series, kind: str) -> pl.Series:
+        """The year of each line: one more at each step from late to early months, one less at a step back."""
+        if kind == "syslog":
+            numbers = dict(zip(_MONTHS, range(1, 13), strict=True))
+            months = text.str.slice(0, 3).replace_strict(numbers, default=None, return_dtype=pl.Int64)
+            first_day = text[0][4:6]
+        else:
+            months = text.str.slice(0, 2).cast(pl.Int64, strict=False)
+            first_day = text[0][3:5]
+        months = months.fill_null(strategy="forward").fill_null(strategy="backward").fill_null(1)
+        first = int(months[0])
+        if self.year is None:
+            reference = self.reference_utc or dt.datetime.now(dt.UTC)
+            later = (first, first_day.strip().zfill(2)) > (reference.month, f"{reference.day + 1:02d}")
+            self.year = reference.year - later
+        steps = pl.concat([pl.Series([first - (self._last_month or first)], dtype=pl.Int64), months.diff()[1:]])
+        years = ((steps <= -6).cast(pl.Int64) - (steps >= 6).cast(pl.Int64)).cum_sum() + self.year
+        self.year, self._last_month = int(years[-1]), int(months[-1])
+        return years.cast(pl.String)

@@ -1,0 +1,143 @@
+"""Bytes to lines: compressions, line ends, encodings, limits; clear errors for what cannot be read."""
+
+import bz2
+import gzip
+import io
+import sys
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from core.config import ReadConfig
+from core.errors import InputError
+from core.ingest import files
+from core.ingest.files import read_chunks
+
+TEXT = b"one\ntwo\r\n\nlast without end"
+LINES = ["one", "two", "", "last without end"]
+
+
+def lines_of(path: Path | str, config: ReadConfig | None = None) -> list[str]:
+    return [line for chunk in read_chunks(path, config) for line in chunk.lines]
+
+
+def rejections_of(path: Path) -> dict[int, str]:
+    return {chunk.first_line_no + row: why for chunk in read_chunks(path) for row, why in chunk.rejections.items()}
+
+
+@pytest.mark.parametrize("name", ["plain", "gzip", "zstd", "bzip2", "two gzip members", "two zstd frames"])
+def test_compressions_are_recognized_by_content(tmp_path: Path, name: str) -> None:
+    zstd = zstandard.ZstdCompressor().compress
+    data = {
+        "plain": TEXT,
+        "gzip": gzip.compress(TEXT),
+        "zstd": zstd(TEXT),
+        "bzip2": bz2.compress(TEXT),
+        "two gzip members": gzip.compress(TEXT[:6]) + gzip.compress(TEXT[6:]),
+        "two zstd frames": zstd(TEXT[:6]) + zstd(TEXT[6:]),
+    }[name]
+    path = tmp_path / "a.log"
+    path.write_bytes(data)
+    assert lines_of(path) == LINES
+
+
+def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(gzip.compress(TEXT))))
+    assert lines_of("-") == LINES
+
+
+def test_small_blocks_give_the_same_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.log"
+    text = "".join(f"line {number} é\n" for number in range(500))
+    path.write_text(text)
+    monkeypatch.setattr(files, "BLOCK_BYTES", 7)
+    chunks = list(read_chunks(path))
+    assert len(chunks) > 100
+    assert [line for chunk in chunks for line in chunk.lines] == text.splitlines()
+    assert [chunk.first_line_no for chunk in chunks][:3] == [1, 2, 3]
+
+
+def test_changed_lines_are_counted_where_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.write_bytes(b"good\nbad \xff\xfe byte\nnul \0 here\ngood \xc3\xa9\n")
+    assert lines_of(path) == ["good", "bad �� byte", "nul ␀ here", "good é"]
+    assert rejections_of(path) == {2: "2 characters not UTF-8, shown as �", 3: "1 NUL bytes shown as ␀"}
+
+
+@pytest.mark.parametrize("block", [1 << 10, 8 << 20])
+def test_a_10_mb_line_is_cut_and_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(files, "BLOCK_BYTES", block)
+    path = tmp_path / "a.log"
+    path.write_bytes(b"before\n" + b"x" * 10_000_000 + b"\nafter\n")
+    assert [len(line) for line in lines_of(path)] == [6, 65_536, 5]
+    assert rejections_of(path) == {2: "line of 10,000,000 bytes cut to 65,536"}
+
+
+def test_a_cut_does_not_split_a_character(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.write_text("é" * 10 + "\n")
+    assert lines_of(path, ReadConfig(max_line_bytes=5)) == ["éé"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_byte_order_marks(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "a.log"
+    path.write_bytes("one é\ntwo\n".encode(encoding))
+    assert lines_of(path) == ["one é", "two"]
+
+
+def test_unreadable_inputs_get_one_clear_message(tmp_path: Path) -> None:
+    def error(data: bytes | None) -> str:
+        path = tmp_path / "a.log"
+        path.unlink(missing_ok=True)
+        if data is not None:
+            path.write_bytes(data)
+        with pytest.raises(InputError) as caught:
+            lines_of(path)
+        return str(caught.value).replace(str(path), "a.log")
+
+    import os
+
+    packed = os.urandom(20_000).hex().encode()
+    assert error(None) == "a.log: there is no such file"
+    assert error(b"") == "a.log: the file is empty; nothing to read"
+    assert "not a text log" in error(bytes(range(32)) * 50)
+    for data in (gzip.compress(packed)[:-9_000], zstandard.compress(packed)[:-9_000], bz2.compress(packed)[:-9_000]):
+        assert "damaged or cut short" in error(data)
+    assert "zip archive" in error(b"PK\x03\x04" + b"x" * 100)
+    with pytest.raises(InputError, match="this is a folder"):
+        lines_of(tmp_path)
+
+
+def test_csv_takes_the_line_column_and_never_the_label(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('label,line,session,tag\n1,"a ""quoted"", text",s1,t\n0,two,,t\n0\n')
+    (chunk,) = read_chunks(path)
+    assert chunk.lines.to_list() == ['a "quoted", text', "two", ""]
+    assert chunk.sessions is not None
+    assert chunk.sessions.to_list() == ["s1", None, None]
+    assert chunk.labels is None
+    assert chunk.rejections == {2: "1 columns, expected 4"}
+
+
+def test_csv_labels_only_when_asked_and_checked(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("line,label\na,1\nb,\nc,0\n")
+    (chunk,) = read_chunks(path, with_labels=True)
+    assert chunk.labels is not None
+    assert chunk.labels.to_list() == [1, None, 0]
+    path.write_text("line,label\na,yes\n")
+    with pytest.raises(InputError, match="record 1: label is 'yes'; expected 0, 1 or nothing"):
+        list(read_chunks(path, with_labels=True))
+
+
+def test_csv_with_wrong_columns_names_what_it_found(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\na,1\n")
+    with pytest.raises(InputError, match="no column named line; found: text, label"):
+        lines_of(path)
+    assert lines_of(path, ReadConfig(message_field="text")) == ["a"]
+    path.write_text("line,other\na,1\n")
+    with pytest.raises(InputError, match="no column named label"):
+        list(read_chunks(path, with_labels=True))

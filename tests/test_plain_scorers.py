@@ -1,0 +1,92 @@
+"""Literal input, literal output for the scorers that need no network."""
+
+import math
+
+import numpy as np
+import pytest
+
+from core.records import EncodedBatch
+from core.scoring.likelihood import LikelihoodScorer
+from core.scoring.novelty import NoveltyScorer
+from core.scoring.severity import SeverityScorer
+from core.scoring.tfidf import TfidfScorer
+
+
+def batch(*texts: str, counts: list[int] | None = None, levels: list[str] | None = None) -> EncodedBatch:
+    return EncodedBatch(list(texts), np.array(counts or [1] * len(texts)), levels or [""] * len(texts))
+
+
+@pytest.mark.parametrize(
+    ("text", "level", "expected"),
+    [
+        ("disk full", "critical", 1.0),
+        ("disk full", "error", 0.8),
+        ("disk full", "warning", 0.5),
+        ("disk full", "notice", 0.1),
+        ("retry after failed attempt", "info", 0.0),  # the level speaks for the line
+        ("kernel panic - not syncing", "", 1.0),
+        ("authentication failure; user=root", "", 0.8),
+        ("java.lang.nullpointerexception at path", "", 0.8),
+        ("failed password for invalid user", "", 0.8),
+        ("connection refused by ip", "", 0.5),
+        ("session opened for user root", "", 0.0),
+        ("scan done, no errors found", "", 0.0),
+        ("get /index.html mozilla 2xx", "", 0.0),
+        ("get /missing mozilla 4xx", "", 0.2),
+        ("get /broken mozilla 5xx", "", 0.4),
+        ("get /error/failed.html mozilla 2xx", "", 0.0),  # a path that names errors is none
+        ("", "", 0.0),
+    ],
+)
+def test_severity(text: str, level: str, expected: float) -> None:
+    assert SeverityScorer().score(batch(text, levels=[level])).tolist() == [expected]
+
+
+def test_novelty_is_the_rarity_of_a_text_without_its_own_line() -> None:
+    scorer = NoveltyScorer().fit(batch("usual", "twice", "once", counts=[61, 2, 1]))
+    scores = scorer.score(batch("usual", "twice", "once", "never"))
+    assert scores.tolist() == pytest.approx([math.log(64 / 60), math.log(64), math.log(128), math.log(256)])
+
+
+def test_a_text_at_two_levels_is_as_frequent_as_both_together() -> None:
+    scorer = NoveltyScorer().fit(batch("a", "b", "a", counts=[10, 5, 21], levels=["info", "info", "error"]))
+    assert scorer.score(batch("a")).tolist() == pytest.approx([math.log(36 / 30)])
+
+
+def test_likelihood_is_the_mean_surprise_of_the_tokens_there_are() -> None:
+    surprise = np.array([[1.0, 2.0, np.nan], [0.5, np.nan, np.nan], [np.nan] * 3], dtype=np.float32)
+    encoded = EncodedBatch(["a b", "c", ""], np.ones(3, np.int64), [""] * 3, token_surprise=surprise)
+    assert LikelihoodScorer().score(encoded).tolist() == [1.5, 0.5, 0.0]
+
+
+def test_tfidf_by_hand() -> None:
+    # Two texts, each term in one of them: no term in common, so they are sqrt(2) apart, which is the unit.
+    scorer = TfidfScorer().fit(batch("a b", "c", counts=[1, 1]))
+    known, unknown = math.sqrt(math.log(3 / 2) + 1), math.sqrt(math.log(3) + 1)
+    cosine = known / math.hypot(known, unknown)  # of "c x" with "c"; x is in no learnt text
+    scores = scorer.score(batch("a b", "c", "c x", "x y"))
+    assert scores.tolist() == pytest.approx([1.0, 1.0, math.sqrt(2 - 2 * cosine) / math.sqrt(2), 1.0], abs=1e-6)
+
+
+def test_tfidf_tells_novel_requests_apart() -> None:
+    history = [f"get /shop/item{i}.html 2xx" for i in range(9)]
+    scorer = TfidfScorer().fit(batch(*history, counts=[50] * 9))
+    requests = "get /shop/item4.html 2xx", "get /shop/item77.html 2xx", "get /shop/item77.html?id='or'1'='1 2xx"
+    seen, new, attack = scorer.score(batch(*requests))
+    assert seen < new < attack
+
+
+def test_tfidf_names_the_nearest_other_text() -> None:
+    scorer = TfidfScorer().fit(batch("disk full", "disk almost full", "user logged in"))
+    assert scorer.nearest(batch("disk full", "user logged out", "disk full now")) == [
+        "disk almost full",
+        "user logged in",
+        "disk full",
+    ]
+    assert TfidfScorer().fit(batch("alone")).nearest(batch("alone")) == [None]
+
+
+def test_tfidf_names_the_words_it_does_not_know() -> None:
+    scorer = TfidfScorer().fit(batch("get /index.html", "get /shop/item"))
+    requests = batch("get /shop/<script> <script>", "get /index.html")
+    assert scorer.unknown_terms(requests) == [["<", "script", ">"], []]
