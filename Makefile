@@ -24,8 +24,8 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/lint-imports
 
 bench: $(VENV)/run.stamp
-	$(BIN)/python benchmarks/quality.py
-	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python -m benchmarks.quality
+	$(BIN)/python -m benchmarks.speed
 
 browser: $(VENV)/dev.stamp
 	$(BIN)/python tests/browser/install.py

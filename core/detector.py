@@ -329,7 +329,7 @@ class LogDetector:
                 continue
             parts = []
             if unknown[row]:
-                parts.append("new words: " + ", ".join(word[:40] for word in unknown[row][:4]))
+                parts.append("words of no other message: " + ", ".join(word[:40] for word in unknown[row][:4]))
             if batch.levels[row] in ("warning", "error", "critical"):
                 parts.append(f"level {batch.levels[row]}")
             parts.append("mostly " + ", ".join(f"{names[n]} {calibrated[names[n]][row]:.2f}" for n in top[row]))

@@ -105,9 +105,8 @@ def preview(path: Path, read: ReadConfig | None = None, n: int = 20) -> Preview:
     if rows["timestamp_utc"].null_count() == len(rows):
         notes.append("no timestamps were found: alerts will be counted per 10,000 lines instead of per day")
     elif {"syslog"} & set(shares):
-        notes.append(
-            f"RFC 3164 syslog writes no year and no zone: read as {rows['timestamp_utc'].drop_nulls()[0]:%Y} in {read.timezone}"
-        )
+        year = rows["timestamp_utc"].drop_nulls()[0].year
+        notes.append(f"RFC 3164 syslog writes no year and no zone: read as {year} in {read.timezone}")
     if {"bgl", "thunderbird"} & set(shares):
         notes.append("a label column in front of the line, where there is one, is left out of the text")
     return Preview(next(iter(shares), "plain"), shares, rows.head(n), notes, Path(path).stat().st_size)
@@ -260,6 +259,7 @@ def evaluate(
         model: a bundle's name or folder, or None.
         level: "line" or "session" (a session is abnormal where any of its lines is).
         config: as for `score`.
+        progress: told the steps.
 
     Raises:
         WorkbenchError: wrong columns, one class only, or no sessions.

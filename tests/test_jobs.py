@@ -79,6 +79,12 @@ def test_a_job_hands_back_its_result_and_steps() -> None:
     assert jobs.list_jobs() == [found]
 
 
+def test_a_relative_data_folder_is_the_same_for_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TINYLOGBERT_HOME", "home")
+    assert jobs.wait(start("job.done({'home': str(home())})"), 20).result == {"home": str(tmp_path / "home")}
+
+
 def test_progress_tells_rate_and_time_left(home: Path) -> None:
     job_id = start(
         """
@@ -199,6 +205,7 @@ def test_finished_runs_survive_the_failure_of_their_job(home: Path) -> None:
 @pytest.mark.parametrize("run_id", ["../../precious", "", 3, None])
 def test_clean_up_stays_within_the_runs(home: Path, tmp_path: Path, run_id: Any) -> None:
     (tmp_path / "precious.tmp").mkdir()
+    (home / "runs").mkdir(parents=True)
     job_id = jobs.start("score", {"run_id": run_id}, command=[sys.executable, "-c", "pass"])
     assert jobs.wait(job_id, 20).state == "failed"
     assert (tmp_path / "precious.tmp").exists()

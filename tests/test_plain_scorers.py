@@ -86,7 +86,7 @@ def test_tfidf_names_the_nearest_other_text() -> None:
     assert TfidfScorer().fit(batch("alone")).nearest(batch("alone")) == [None]
 
 
-def test_tfidf_names_the_words_it_does_not_know() -> None:
+def test_tfidf_names_the_words_that_only_this_text_has() -> None:
     scorer = TfidfScorer().fit(batch("get /index.html", "get /shop/item"))
-    requests = batch("get /shop/<script> <script>", "get /index.html")
-    assert scorer.unknown_terms(requests) == [["<", "script", ">"], []]
+    requests = batch("get /shop/<script> <script>", "get /index.html", "get /shop")
+    assert scorer.unknown_terms(requests) == [["<", "script", ">"], ["index", ".", "html"], []]

@@ -7,6 +7,7 @@ here, and such networks are too small for it to cost. Torch is imported for trai
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ _SLOPE = 0.1  # of the leaky rectifier between layers; unbounded, as Deep SVDD a
 _BATCH_ROWS = 128
 _LEARNING_RATE = 1e-3
 _WEIGHT_DECAY = 1e-3
+_MAX_STEPS = 1_000  # a few seconds; many texts need fewer rounds than few
 _PATIENCE = 10  # epochs without a better held-out loss
 _HELD_OUT_EVERY = 10
 _LEAST_ROWS_TO_HOLD_OUT = 30
@@ -55,7 +57,7 @@ def train(
     seed: int,
     epochs: int,
     biases: bool = True,
-    after_epoch: Callable[[np.ndarray], None] | None = None,
+    after_epoch: Callable[[Layers], None] | None = None,
 ) -> Layers:
     """Fit layers with Adam; stops when the loss of every tenth row, held out, no longer falls.
 
@@ -65,9 +67,9 @@ def train(
         weights: [N] how much each row counts, more than 0.
         row_loss: outputs [b, out], inputs [b, in] and row numbers [b] to losses [b].
         seed: of the order of rows.
-        epochs: at most.
+        epochs: rounds over the rows at most, fewer where they would take more than 1,000 steps.
         biases: False keeps the biases as they are.
-        after_epoch: told the outputs [N, out] of all rows after each epoch.
+        after_epoch: told the layers after each epoch.
 
     Returns:
         The layers with the lowest held-out loss (of all rows where they are fewer than 30).
@@ -97,23 +99,23 @@ def train(
     training = np.setdiff1d(order, held_out) if len(held_out) < len(order) else order
     watched = torch.from_numpy(np.sort(held_out))
     best_loss, best, waited = np.inf, layers, 0
-    for _ in range(epochs):
+    for _ in range(min(epochs, math.ceil(_MAX_STEPS * _BATCH_ROWS / len(training)))):
         shuffled = torch.from_numpy(random.permutation(training))
         for rows in torch.split(shuffled, _BATCH_ROWS):
             optimizer.zero_grad()
             loss_of(run(x[rows]), rows).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         with torch.no_grad():
-            outputs = run(x)
-            loss = float(loss_of(outputs[watched], watched))
+            loss = float(loss_of(run(x[watched]), watched))
+        reached = [tensor.detach().numpy().copy() for tensor in tensors]
         if loss < best_loss:
-            best_loss, best, waited = loss, [tensor.detach().numpy().copy() for tensor in tensors], 0
+            best_loss, best, waited = loss, reached, 0
         else:
             waited += 1
         if waited >= _PATIENCE:
             break
         if after_epoch is not None:
-            after_epoch(outputs.numpy())
+            after_epoch(reached)
     return best
 
 

@@ -28,7 +28,7 @@ from core.errors import BundleError, WorkbenchError
 from core.scoring import scorer_class
 
 SCORE_DECIMALS = 4
-"""Fused scores are rounded to these, coarser than what batching or bfloat16 change; decisions are made on them."""
+"""Fused scores are rounded to these, far coarser than what a batch changes in a score; decisions are made on them."""
 
 FUSION_FILE = "fusion.json"
 FALLBACK_THRESHOLD = 0.5

@@ -56,15 +56,16 @@ class OneClassScorer(BaseScorer):
         center = np.average(forward(start, inputs), axis=0, weights=weights)
         self.center_ = np.where(np.abs(center) < _LEAST_CENTER, np.where(center < 0, -1, 1) * _LEAST_CENTER, center)
 
-        def radius_of(outputs: np.ndarray) -> float:
+        def radius_of(layers: Layers) -> float:
+            outputs = forward(layers, inputs)
             squared = ((outputs - self.center_) ** 2).sum(axis=1)
             return max(float(np.quantile(squared, 1 - _OUTSIDE, weights=weights, method="inverted_cdf")), 1e-6)
 
-        radius = radius_of(forward(start, inputs))
+        radius = radius_of(start)
 
-        def shrink(outputs: np.ndarray) -> None:
+        def shrink(layers: Layers) -> None:
             nonlocal radius
-            radius = radius_of(outputs)
+            radius = radius_of(layers)
 
         def soft_boundary(outputs: torch.Tensor, _: torch.Tensor, __: torch.Tensor) -> torch.Tensor:
             squared = ((outputs - outputs.new_tensor(self.center_)) ** 2).sum(dim=1)
@@ -73,7 +74,7 @@ class OneClassScorer(BaseScorer):
         self.layers_ = train(
             start, inputs, weights, soft_boundary, seed=self.seed, epochs=_EPOCHS, biases=False, after_epoch=shrink
         )
-        self.squared_radius_ = radius_of(forward(self.layers_, inputs))
+        self.squared_radius_ = radius_of(self.layers_)
         return self
 
     def score(self, batch: EncodedBatch) -> np.ndarray:

@@ -177,7 +177,7 @@ def _stored_value(name: str, kind: type, values: dict[str, Any], arrays: dict[st
         value = [arrays[f"{name}.{i}"] for i in range(sum(key.startswith(f"{name}.") for key in arrays))]
     if not isinstance(value, kind) or (kind is list and not value):
         raise ValueError(f"{name} is missing or not of type {kind.__name__}")
-    parts = value if isinstance(value, list) else [value]
+    parts: list[Any] = value if isinstance(value, list) else [value]
     if isinstance(value, list) and {type(part) for part in parts} not in ({str}, {np.ndarray}):
         raise ValueError(f"{name} holds something else than texts or arrays")
     if not all(isinstance(part, str) or np.isfinite(part).all() for part in parts):

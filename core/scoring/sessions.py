@@ -102,11 +102,12 @@ class SessionScorer:
         distinct = sessions.select(pl.col("document").unique(maintain_order=True))
         batch = _batch(distinct["document"].to_list(), np.ones(len(distinct), dtype=np.int64))
         distances = distinct.with_columns(pl.Series("distance", self.count_vector_.score(batch)))
-        return sessions.join(distances, on="document", how="left", maintain_order="left")["distance"].to_numpy()
+        joined = sessions.join(distances, on="document", how="left", maintain_order="left")
+        return np.asarray(joined["distance"])
 
     def _fused(self, rarity: np.ndarray, worst_line: np.ndarray) -> np.ndarray:
         """[B] mean of the two, each 0 to 1."""
-        return ((calibrated(rarity, *self.scale_) + worst_line) / 2).round(SCORE_DECIMALS)
+        return np.round((calibrated(rarity, *self.scale_) + worst_line) / 2, SCORE_DECIMALS)
 
 
 def _batch(documents: list[str], counts: np.ndarray) -> EncodedBatch:

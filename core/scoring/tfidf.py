@@ -66,11 +66,17 @@ class TfidfScorer(BaseScorer):
         return self._bank.nearest_other(batch.texts, lambda rows: self._distances(vectors[rows]))
 
     def unknown_terms(self, batch: EncodedBatch) -> list[list[str]]:
-        """The words and punctuation marks of each text that no learnt text has, in order, each once."""
+        """The words and punctuation marks of each text that no line of another text has, in order, each once."""
         self.check_fitted()
         self.check_input(batch)
+        own_lines = self._lines_of_text
         return [
-            [term for term in dict.fromkeys(_TERM.findall(text)) if term not in self._column] for text in batch.texts
+            [
+                term
+                for term in dict.fromkeys(_TERM.findall(text))
+                if self._lines_with.get(term, 0) == own_lines.get(text, 0)
+            ]
+            for text in batch.texts
         ]
 
     def check_values(self) -> None:
@@ -86,6 +92,11 @@ class TfidfScorer(BaseScorer):
         seen_in = np.array(list(frequency.values()), dtype=np.float64)
         self._weights = np.sqrt(np.log((1 + len(documents)) / (1 + seen_in)) + 1)
         self._unknown_weight = math.sqrt(math.log(1 + len(documents)) + 1)
+        self._lines_of_text: Counter[str] = Counter()
+        self._lines_with: Counter[str] = Counter()
+        for text, document, count in zip(self.texts_, documents, self.counts_.tolist(), strict=True):
+            self._lines_of_text[text] += count
+            self._lines_with.update(dict.fromkeys(document, count))
         self._bank = LineBank(self.texts_, self.counts_)
         self._vectors = self._unit_vectors(documents)
         self._transposed = self._vectors.T.tocsr()

@@ -361,7 +361,7 @@ def unfold(lines: pl.Series) -> pl.Series:
 
 
 # A decoded line feed or NUL is evidence, and must neither end the line nor vanish.
-_CONTROL_PICTURES = {code: 0x2400 + code for code in range(32)} | {code: 0x2421 for code in range(0x7F, 0xA0)}
+_CONTROL_PICTURES = {code: 0x2400 + code for code in range(32)} | dict.fromkeys(range(0x7F, 0xA0), 0x2421)
 
 
 def decode_escapes(text: str) -> str:

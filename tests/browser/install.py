@@ -1,4 +1,4 @@
-"""Makes sure the tests have a browser: $BROWSER, an installed one, Debian's package as root, Playwright's own download."""
+"""A browser for the tests: $BROWSER, an installed one, Debian's package when root, Playwright's own download."""
 
 import os
 import shutil
