@@ -59,7 +59,7 @@ class TrainingConfig:
     """
 
     max_steps: int = 300
-    batch_size: int = 64
+    batch_size: int = 32
     learning_rate: float = 1e-3
     mask_probability: float = 0.15
     held_back: float = 0.2

@@ -154,13 +154,14 @@ class LogDetector:
         )
         self.encoder_ = Encoder(network)
         batch = self._encoded(batch, progress)
+        if not any("corrupted" in scorer.requires for scorer in self.scorers_.values()):
+            return batch
         corrupted_ids = corrupt(kept, batch.counts[~held_back], self.encoder_, seed=config.seed)
-        embeddings = self.encoder_.embed(corrupted_ids, progress)
         corrupted = EncodedBatch(
             texts=[""] * len(corrupted_ids),
             counts=np.ones(len(corrupted_ids), dtype=np.int64),
             levels=[""] * len(corrupted_ids),
-            embeddings=embeddings,
+            embeddings=self.encoder_.embed(corrupted_ids, progress),
         )
         return replace(batch, corrupted=corrupted)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4
+UNKNOWN = SPECIAL_TOKENS[1]
 PRINTABLE = [chr(code) for code in range(33, 127)]
 
 
@@ -54,25 +56,23 @@ class LogTokenizer:
     def train(self, texts: list[str], vocab_size: int = 8_000) -> LogTokenizer:
         """Learn a WordPiece vocabulary (Schuster and Nakajima 2012) from distinct texts.
 
-        Every printable ASCII character is in it, so that an unseen ASCII word falls into pieces, not into [UNK].
+        Every printable ASCII character is in it, so that an unseen ASCII word falls into pieces, not into [UNK]; so
+        does a word of one text only, whose own embedding would never be learnt. The same texts give the same ids.
         """
-        from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+        from tokenizers import Tokenizer, models, trainers
 
-        word_pieces = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=64))  # noqa: S106
-        word_pieces.normalizer = normalizers.BertNormalizer(strip_accents=False, lowercase=True)
-        word_pieces.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        letters = sorted(set(PRINTABLE).union(*texts) - set(string.whitespace))
+        # The trainer numbers the letters of words in hash order, anew in every process; named first, they keep theirs.
+        alphabet = [*letters, *(f"##{letter}" for letter in letters)]
+        learner = _with_stages(Tokenizer(models.WordPiece(unk_token=UNKNOWN)))
         trainer = trainers.WordPieceTrainer(
-            vocab_size=vocab_size,
-            min_frequency=1,
-            special_tokens=list(SPECIAL_TOKENS),
-            initial_alphabet=PRINTABLE,
-            show_progress=False,
+            vocab_size=vocab_size, min_frequency=2, special_tokens=[*SPECIAL_TOKENS, *alphabet], show_progress=False
         )
-        # The alphabet has to be seen inside a word too, or "##x" pieces of rare letters would be missing.
-        word_pieces.train_from_iterator([*texts, "".join(PRINTABLE), *("a" + letter for letter in PRINTABLE)], trainer)
-        word_pieces.post_processor = processors.TemplateProcessing(
-            single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        learner.train_from_iterator(texts, trainer)
+        word_pieces = _with_stages(
+            Tokenizer(models.WordPiece(learner.get_vocab(), unk_token=UNKNOWN, max_input_chars_per_word=64))
         )
+        word_pieces.add_special_tokens(list(SPECIAL_TOKENS))
         self.word_pieces = word_pieces
         return self
 
@@ -120,3 +120,15 @@ class LogTokenizer:
             return cls(read, Tokenizer.from_str(path.read_text("utf-8")))
         except Exception as error:  # the library raises plain Exception
             raise BundleError(f"{path}: the vocabulary is damaged ({error}); train the model again") from error
+
+
+def _with_stages(word_pieces: Tokenizer) -> Tokenizer:
+    """BERT's lower case and split at punctuation, and [CLS] and [SEP] around."""
+    from tokenizers import normalizers, pre_tokenizers, processors
+
+    word_pieces.normalizer = normalizers.BertNormalizer(strip_accents=False, lowercase=True)
+    word_pieces.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    word_pieces.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return word_pieces

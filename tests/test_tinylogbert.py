@@ -1,0 +1,215 @@
+"""TinyLogBERT: equal to BertForMaskedLM, the same bits in any company, and safe to load."""
+
+import dataclasses
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from core.config import NetworkConfig
+from core.errors import BundleError
+from core.networks.tinylogbert import CLS_ID, MASK_ID, SEP_ID, SPECIAL_TOKENS, Encoder, TinyLogBert
+
+SMALL = NetworkConfig(vocab_size=300, hidden_size=64, n_layers=2, n_heads=4, max_tokens=128)
+TIED = {"cls.predictions.decoder.weight", "cls.predictions.decoder.bias"}
+
+
+def random_network(config: NetworkConfig, seed: int = 0) -> TinyLogBert:
+    torch.manual_seed(seed)
+    network = TinyLogBert(config).eval()
+    for weight in network.parameters():
+        if weight.dim() == 2:
+            weight.data.normal_(std=0.1)
+        else:  # biases and norms too, or parity would not test them
+            weight.data += torch.randn_like(weight) * 0.1
+    return network
+
+
+def random_texts(n: int, seed: int = 0) -> list[list[int]]:
+    draw = random.Random(seed)
+    lengths = [0, 1, 2, 5, 6, 7, 8, 13, 14, 15, 30, 31, 40, 62, 63, 100, 126]
+    inner = [[draw.randrange(5, SMALL.vocab_size) for _ in range(draw.choice(lengths))] for _ in range(n)]
+    return [[CLS_ID, *tokens, SEP_ID] for tokens in inner]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def network() -> TinyLogBert:
+    return random_network(SMALL)
+
+
+def test_equals_bert_for_masked_lm(network: TinyLogBert) -> None:
+    from transformers import BertConfig, BertForMaskedLM
+
+    bert = BertForMaskedLM(
+        BertConfig(
+            vocab_size=SMALL.vocab_size,
+            hidden_size=SMALL.hidden_size,
+            num_hidden_layers=SMALL.n_layers,
+            num_attention_heads=SMALL.n_heads,
+            intermediate_size=4 * SMALL.hidden_size,
+            max_position_embeddings=SMALL.max_tokens,
+        )
+    ).eval()
+    assert set(bert.state_dict()) - set(network.state_dict()) == TIED
+    missing = bert.load_state_dict(network.state_dict(), strict=False).missing_keys
+    assert set(missing) <= TIED
+    ids = torch.randint(0, SMALL.vocab_size, (5, 40), generator=torch.Generator().manual_seed(1))
+    mask = (torch.arange(40) < torch.tensor([[40], [1], [7], [39], [20]])).long()
+    with torch.inference_mode():
+        theirs = bert(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        hidden = network(ids, mask)
+        logits = network.token_logits(hidden)
+    seen = mask.bool()
+    torch.testing.assert_close(hidden[seen], theirs.hidden_states[-1][seen], atol=1e-5, rtol=0)
+    torch.testing.assert_close(logits[seen], theirs.logits[seen], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_a_text_has_the_same_bits_in_any_company(network: TinyLogBert, dtype: torch.dtype) -> None:
+    encoder = Encoder(network, dtype)
+    texts = random_texts(150)
+    embeddings, surprise = encoder.encode(texts)
+    order = random.Random(1).sample(range(len(texts)), len(texts))
+    shuffled_embeddings, shuffled_surprise = encoder.encode([texts[row] for row in order])
+    assert np.array_equal(shuffled_embeddings, embeddings[order])
+    assert np.array_equal(shuffled_surprise, surprise[order], equal_nan=True)
+    for row in range(0, len(texts), 5):
+        alone, surprise_alone = encoder.encode([texts[row]])
+        assert np.array_equal(alone[0], embeddings[row])
+        assert np.array_equal(surprise_alone[0], surprise[row, : len(texts[row]) - 2])
+    assert np.array_equal(encoder.embed(texts), embeddings)
+    torch.set_num_threads(2)
+    assert np.array_equal(encoder.embed(texts), embeddings)
+
+
+def test_bfloat16_stays_near_float32(network: TinyLogBert) -> None:
+    texts = random_texts(40)
+    exact, exact_surprise = Encoder(network, torch.float32).encode(texts)
+    near, near_surprise = Encoder(network, torch.bfloat16).encode(texts)
+    assert (np.linalg.norm(near - exact, axis=1) / np.linalg.norm(exact, axis=1)).max() < 0.02
+    assert np.nanmax(np.abs(near_surprise - exact_surprise)) < 0.1
+
+
+def test_surprise_of_a_short_text_is_its_exact_pseudo_likelihood(network: TinyLogBert) -> None:
+    text = [CLS_ID, 17, 250, 17, 99, SEP_ID]
+    expected = []
+    with torch.inference_mode():
+        for position in range(1, 5):
+            masked = list(text)
+            masked[position] = MASK_ID
+            hidden = network(torch.tensor([masked]), torch.ones(1, 6))
+            expected.append(-network.token_logits(hidden)[0, position].log_softmax(-1)[text[position]].item())
+    _, surprise = Encoder(network, torch.float32).encode([text, random_texts(9)[-1]])
+    np.testing.assert_allclose(surprise[0, :4], expected, atol=1e-4)
+    assert np.isnan(surprise[0, 4:]).all()
+
+
+def test_expected_names_the_likeliest_tokens_with_the_probabilities_of_encode(network: TinyLogBert) -> None:
+    encoder = Encoder(network)
+    text = next(text for text in random_texts(50) if len(text) == 33)
+    _, surprise = encoder.encode([text])
+    answers = encoder.expected(text, top=SMALL.vocab_size)
+    assert len(answers) == 31
+    for token, nats, answer in zip(text[1:-1], surprise[0], answers, strict=True):
+        probabilities = [p for _, p in answer]
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert dict(answer)[token] == pytest.approx(np.exp(-nats), rel=1e-5)
+    assert [answer[:3] for answer in answers] == encoder.expected(text, top=3)
+
+
+def test_resample_rewrites_only_what_it_is_told_to(network: TinyLogBert) -> None:
+    encoder = Encoder(network)
+    texts = [text for text in random_texts(80) if len(text) > 4]
+    positions = [[1, len(text) - 2] for text in texts]
+    rewritten = encoder.resample(texts, positions, seed=3)
+    for old, new, changed in zip(texts, rewritten, positions, strict=True):
+        assert [p for p in range(len(old)) if old[p] != new[p]] == changed
+        assert min(new[p] for p in changed) >= len(SPECIAL_TOKENS)
+    assert encoder.resample(texts, positions, seed=3) == rewritten
+    assert encoder.resample(texts, positions, seed=4) != rewritten
+
+
+def test_progress_counts_texts_and_no_text_is_no_error(network: TinyLogBert) -> None:
+    seen: list[tuple[str, int, int]] = []
+    Encoder(network).embed(random_texts(90), lambda *told: seen.append(told))
+    assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
+    assert seen[-1] == ("encode", 90, 90)
+    embeddings, surprise = Encoder(network).encode([])
+    assert embeddings.shape == (0, SMALL.hidden_size)
+    assert surprise.shape == (0, 0)
+
+
+@pytest.mark.parametrize("text", [[CLS_ID, *[7] * 127, SEP_ID], [CLS_ID, 7], [7, SEP_ID], []])
+def test_a_text_without_its_frame_or_too_long_is_refused(network: TinyLogBert, text: list[int]) -> None:
+    with pytest.raises(ValueError, match="text 1: expected"):
+        Encoder(network).embed([[CLS_ID, SEP_ID], text])
+
+
+def test_saved_and_loaded_it_gives_the_same_result(network: TinyLogBert, tmp_path: Path) -> None:
+    network.save(tmp_path)
+    loaded = TinyLogBert.load(tmp_path)
+    assert loaded.config == SMALL
+    for name, weight in network.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], weight.half().float()), name
+    loaded.save(tmp_path)
+    texts = random_texts(5)
+    assert np.array_equal(Encoder(TinyLogBert.load(tmp_path)).embed(texts), Encoder(loaded).embed(texts))
+
+
+def _truncate(folder: Path) -> None:
+    path = folder / "network.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _drop_weights(folder: Path) -> None:
+    (folder / "network.safetensors").unlink()
+
+
+def _garble_description(folder: Path) -> None:
+    (folder / "network.json").write_bytes(b"\xff{")
+
+
+def _describe(folder: Path, **changes: object) -> None:
+    path = folder / "network.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def _poison(folder: Path) -> None:
+    path = folder / "network.safetensors"
+    state = load_file(path)
+    state["cls.predictions.bias"][7] = float("nan")
+    save_file(state, path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _truncate,
+        _drop_weights,
+        _garble_description,
+        _poison,
+        lambda folder: _describe(folder, format=2),
+        lambda folder: _describe(folder, config={"vocab_size": 300}),
+        lambda folder: _describe(folder, config=dataclasses.asdict(SMALL) | {"n_heads": 0}),
+        lambda folder: _describe(folder, config=dataclasses.asdict(SMALL) | {"vocab_size": 10**9}),
+        lambda folder: _describe(folder, config=dataclasses.asdict(SMALL) | {"n_layers": 3}),
+    ],
+)
+def test_a_damaged_network_is_refused(network: TinyLogBert, tmp_path: Path, damage: object) -> None:
+    network.save(tmp_path)
+    damage(tmp_path)  # type: ignore[operator]
+    with pytest.raises(BundleError, match=str(tmp_path)):
+        TinyLogBert.load(tmp_path)
