@@ -147,7 +147,7 @@ class LogDetector:
             [ids[row] for row in np.flatnonzero(held_back)],
             tokenizer=self.tokenizer_.vocabulary,
             network_config=config.network,
-            training_config=config.training,
+            training_config=replace(config.training, max_steps=_steps(len(kept), config.training.max_steps)),
             seed=config.seed,
             progress=progress,
             checkpoints=checkpoints,
@@ -156,6 +156,7 @@ class LogDetector:
         batch = self._encoded(batch, progress)
         if not any("corrupted" in scorer.requires for scorer in self.scorers_.values()):
             return batch
+        progress("writing corrupted texts", 0, 1)
         corrupted_ids = corrupt(kept, batch.counts[~held_back], self.encoder_, seed=config.seed)
         corrupted = EncodedBatch(
             texts=[""] * len(corrupted_ids),
@@ -443,6 +444,11 @@ def _batch(texts: pl.DataFrame) -> EncodedBatch:
         counts=texts["count"].to_numpy().astype(np.int64),
         levels=texts["level_class"].to_list(),
     )
+
+
+def _steps(n_texts: int, most: int) -> int:
+    """A log of a few texts is learnt by heart in a few steps; more would only keep the analyst waiting."""
+    return min(most, max(40, 10 * n_texts))
 
 
 def _draw(text: str, seed: int) -> int:

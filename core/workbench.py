@@ -25,7 +25,7 @@ from core.jobs import JobRun, JobStatus
 from core.records import Progress, no_progress
 from core.runner import Reading, SerialRunner
 from core.store import RunInfo, RunReader, RunWriter, Store, new_run_id
-from core.tokenization.headers import CONTAINERS, FORMATS
+from core.tokenization.headers import CONTAINERS, FORMATS, parse
 from core.tokenization.normalize import Normalizer
 
 __all__ = ["JobStatus", "ReadConfig", "RunInfo", "RunReader"]  # for the pages' annotations
@@ -110,6 +110,14 @@ def preview(path: Path, read: ReadConfig | None = None, n: int = 20) -> Preview:
     if {"bgl", "thunderbird"} & set(shares):
         notes.append("a label column in front of the line, where there is one, is left out of the text")
     return Preview(next(iter(shares), "plain"), shares, rows.head(n), notes, Path(path).stat().st_size)
+
+
+def messages(raw: pl.Series) -> pl.Series:
+    """Lines as a table shows them: without the header that has columns of its own; a request keeps its status."""
+    parsed = parse(raw)
+    request = raw.str.replace(r"^.{0,200}?\] \"", '"')
+    shown = pl.when(pl.col("request")).then(request).otherwise("message")
+    return parsed.select(pl.when(shown != "").then(shown).otherwise(raw).alias("message"))["message"]
 
 
 def models() -> list[ModelInfo]:
@@ -336,7 +344,7 @@ def start_scoring(
     """Score a file in a process of its own; the job's result holds `run_id`."""
     run_id = new_run_id()
     spec = {
-        "run_id": run_id, "paths": [str(path)], "model": model, "quick": quick,
+        "run_id": run_id, "paths": [str(Path(path).absolute())], "model": model, "quick": quick,
         "read": dataclasses.asdict(dataclasses.replace(read or ReadConfig(), sessions=sessions)),
     }  # fmt: skip
     return _jobs.start("score", spec, f"Score {path.name}" + (f" with {model}" if model else ""))
@@ -347,7 +355,11 @@ def start_training(path: Path, name: str, read: ReadConfig | None = None, sessio
     if not MODEL_NAME.fullmatch(name) or name.endswith(".tmp"):
         raise WorkbenchError(f"{name!r} cannot name a model; use letters, digits, dot, dash and underscore")
     read = dataclasses.replace(read or ReadConfig(), sessions=sessions)
-    return _jobs.start("train", {"paths": [str(path)], "name": name, "read": dataclasses.asdict(read)}, f"Train {name}")
+    return _jobs.start(
+        "train",
+        {"paths": [str(Path(path).absolute())], "name": name, "read": dataclasses.asdict(read)},
+        f"Train {name}",
+    )
 
 
 def run_job(job_id: str) -> None:

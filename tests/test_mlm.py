@@ -73,7 +73,7 @@ def test_it_learns_what_decides_what(tokenizer: Tokenizer, ids: list[list[int]],
     assert [entry["step"] for entry in history] == [25, 50, 75, 100, 125, 150]
     losses = [entry["held_back_loss"] for entry in history]
     assert losses[-1] < 0.7 * losses[0]  # type: ignore[operator]
-    assert steps == [("train", step, 150) for step in range(1, 151)]
+    assert steps == [("training TinyLogBERT", step, 150) for step in range(1, 151)]
     texts = ["read file opened for user3", "read session opened for user3"]
     _, surprise = Encoder(network, torch.float32).encode([tokenizer.encode(text).ids for text in texts])
     assert surprise[0, 1] < 0.5

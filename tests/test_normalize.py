@@ -125,8 +125,8 @@ def texts_of(lines: list[str]) -> list[tuple]:
     ).rows()  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(PHYSICAL, min_size=1, max_size=12))
+@settings(max_examples=40, deadline=None)
+@given(st.lists(PHYSICAL, min_size=2, max_size=5))
 def test_a_line_alone_and_in_a_crowd_has_the_same_text(lines: list[str]) -> None:
     together = texts_of(lines)
     assert together == [texts_of([line])[0] for line in lines]

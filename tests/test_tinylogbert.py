@@ -146,7 +146,7 @@ def test_progress_counts_texts_and_no_text_is_no_error(network: TinyLogBert) -> 
     seen: list[tuple[str, int, int]] = []
     Encoder(network).embed(random_texts(90), lambda *told: seen.append(told))
     assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
-    assert seen[-1] == ("encode", 90, 90)
+    assert seen[-1] == ("reading with TinyLogBERT", 90, 90)
     embeddings, surprise = Encoder(network).encode([])
     assert embeddings.shape == (0, SMALL.hidden_size)
     assert surprise.shape == (0, 0)

@@ -291,7 +291,7 @@ class Encoder:
                 group = buckets[length][start : start + size]
                 yield length, group
                 done += len(group)
-                progress("encode", done, len(ids))
+                progress("reading with TinyLogBERT", done, len(ids))
 
     def _hidden(self, rows: Sequence[Sequence[int]], length: int) -> Tensor:
         """Hidden states [R, length, D] of R rows and the dummies after them, in batches of the bucket's one shape."""

@@ -103,11 +103,13 @@ class SessionScorer:
         batch = _batch(distinct["document"].to_list(), np.ones(len(distinct), dtype=np.int64))
         distances = distinct.with_columns(pl.Series("distance", self.count_vector_.score(batch)))
         joined = sessions.join(distances, on="document", how="left", maintain_order="left")
-        return np.asarray(joined["distance"])
+        distance: np.ndarray = joined["distance"].to_numpy()
+        return distance
 
     def _fused(self, rarity: np.ndarray, worst_line: np.ndarray) -> np.ndarray:
         """[B] mean of the two, each 0 to 1."""
-        return np.round((calibrated(rarity, *self.scale_) + worst_line) / 2, SCORE_DECIMALS)
+        fused: np.ndarray = np.round((calibrated(rarity, *self.scale_) + worst_line) / 2, SCORE_DECIMALS)
+        return fused
 
 
 def _batch(documents: list[str], counts: np.ndarray) -> EncodedBatch:

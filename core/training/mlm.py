@@ -201,7 +201,7 @@ class _Watch(TrainerCallback):  # type: ignore[misc]
         return str(checkpoint)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.progress("train", state.global_step, state.max_steps)
+        self.progress("training TinyLogBERT", state.global_step, state.max_steps)
         if state.global_step == state.max_steps:
             control.should_log = True  # the last weights are evaluated too
 

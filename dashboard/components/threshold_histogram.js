@@ -1,0 +1,286 @@
+const HEIGHT = 212;
+const MARGIN = { left: 52, right: 12, top: 26, bottom: 38 };
+const DECIMALS = 4; // of stored scores: a finer threshold would change nothing
+const BAR_PX = 5;
+const COMMIT_AFTER_MS = 250; // of silence on the keyboard
+
+const rounded = (value) => Number(value.toFixed(DECIMALS));
+
+// Index of the first score at or above the value; scores ascend.
+function firstAtOrAbove(scores, value) {
+  let low = 0, high = scores.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (scores[middle] < value) low = middle + 1; else high = middle;
+  }
+  return low;
+}
+
+// above[i] is the number of lines with scores[i] or more.
+function linesAbove(counts) {
+  const above = new Array(counts.length + 1).fill(0);
+  for (let i = counts.length - 1; i >= 0; i -= 1) above[i] = above[i + 1] + counts[i];
+  return above;
+}
+
+class ThresholdView {
+  constructor(root) {
+    this.root = root;
+    this.canvas = root.querySelector("canvas");
+    this.plot = root.querySelector(".plot");
+    this.input = root.querySelector("input");
+    this.hoverLabel = root.querySelector(".hover");
+    this.dragging = false;
+    this.hoverX = null;
+    this.listen();
+  }
+
+  update(data, commit, save) {
+    this.commit = commit;
+    this.save = save;
+    this.data = data;
+    this.above = linesAbove(data.counts);
+    this.total = this.above[0];
+    const highest = Math.max(data.scores.at(-1) ?? 1, data.own, data.value);
+    this.max = Math.min(1, Math.ceil(highest * 10 + 0.2) / 10);
+    // Only the first value counts: afterwards the line is moved here, and an answer to an older release must not
+    // pull it back.
+    if (this.value === undefined) this.value = this.committed = rounded(data.value);
+    this.max = Math.max(this.max, Math.ceil(this.value * 10) / 10);
+    this.draw();
+  }
+
+  flagged(value) { return this.above[firstAtOrAbove(this.data.scores, value)]; }
+
+  // ---- geometry
+
+  get inner() {
+    return { left: MARGIN.left, right: this.width - MARGIN.right, top: MARGIN.top, bottom: HEIGHT - MARGIN.bottom };
+  }
+  x(score) { const { left, right } = this.inner; return left + (score / this.max) * (right - left); }
+  scoreAt(x) {
+    const { left, right } = this.inner;
+    return rounded(Math.min(this.max, Math.max(0, ((x - left) / (right - left)) * this.max)));
+  }
+  y(count) {
+    const { top, bottom } = this.inner;
+    return bottom - (Math.log10(1 + count) / Math.log10(1 + this.highestBar)) * (bottom - top);
+  }
+
+  bins() {
+    const { left, right } = this.inner;
+    const n = Math.max(20, Math.floor((right - left) / BAR_PX));
+    if (this.binned?.n === n && this.binned.data === this.data) return this.binned;
+    const counts = new Array(n).fill(0);
+    this.data.scores.forEach((score, i) => {
+      counts[Math.min(n - 1, Math.floor((score / this.max) * n))] += this.data.counts[i];
+    });
+    this.binned = { n, counts, data: this.data };
+    return this.binned;
+  }
+
+  // ---- drawing
+
+  draw() {
+    applyMarks(this.root);
+    this.width = this.plot.clientWidth;
+    if (!this.width || !this.data) return;
+    const style = getComputedStyle(this.root);
+    this.ink = style.getPropertyValue("--st-text-color").trim() || "#1B2430";
+    const normal = style.getPropertyValue("--normal"), flagged = style.getPropertyValue("--flagged");
+    const ratio = devicePixelRatio || 1;
+    if (this.canvas.width !== Math.round(this.width * ratio) || this.canvas.height !== HEIGHT * ratio) {
+      this.canvas.width = Math.round(this.width * ratio);
+      this.canvas.height = HEIGHT * ratio;
+    }
+    const pen = this.canvas.getContext("2d");
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    pen.clearRect(0, 0, this.width, HEIGHT);
+    pen.font = `12px ${style.fontFamily}`;
+    const { counts, n } = this.bins();
+    this.highestBar = Math.max(1, ...counts);
+    this.drawAxes(pen);
+    const lineX = this.x(this.value);
+    this.drawBars(pen, counts, n, normal, 0, lineX);
+    this.drawBars(pen, counts, n, flagged, lineX, this.width);
+    this.drawLine(pen, lineX, normal, flagged);
+    this.showNumbers();
+  }
+
+  drawAxes(pen) {
+    const { left, right, top, bottom } = this.inner;
+    pen.strokeStyle = pen.fillStyle = this.ink;
+    pen.lineWidth = 1;
+    pen.textBaseline = "middle";
+    pen.textAlign = "right";
+    for (let tick = 1; tick <= this.highestBar; tick *= 10) {
+      const y = Math.round(this.y(tick)) + 0.5;
+      pen.globalAlpha = 0.12;
+      pen.beginPath(); pen.moveTo(left, y); pen.lineTo(right, y); pen.stroke();
+      pen.globalAlpha = 0.72;
+      pen.fillText(tick >= 1e6 ? `${tick / 1e6}M` : tick >= 1000 ? `${tick / 1000}k` : String(tick), left - 8, y);
+    }
+    pen.globalAlpha = 0.35;
+    pen.beginPath(); pen.moveTo(left, bottom + 0.5); pen.lineTo(right, bottom + 0.5); pen.stroke();
+    pen.textAlign = "center";
+    pen.textBaseline = "top";
+    const step = this.max > 0.55 ? 0.1 : 0.05;
+    for (let i = 0; i * step <= this.max + 1e-9; i += 1) {
+      const x = Math.round(this.x(i * step)) + 0.5;
+      pen.globalAlpha = 0.35;
+      pen.beginPath(); pen.moveTo(x, bottom); pen.lineTo(x, bottom + 4); pen.stroke();
+      pen.globalAlpha = 0.72;
+      pen.fillText((i * step).toFixed(step < 0.1 ? 2 : 1), x, bottom + 7);
+    }
+    pen.fillText("score, higher is more abnormal", (left + right) / 2, bottom + 22);
+    pen.save();
+    pen.translate(10, (top + bottom) / 2);
+    pen.rotate(-Math.PI / 2);
+    pen.textBaseline = "middle";
+    pen.fillText("lines, log scale", 0, 0);
+    pen.restore();
+    pen.globalAlpha = 1;
+  }
+
+  // All bars, clipped to one side of the line: a bar the line crosses shows both colours.
+  drawBars(pen, counts, n, colour, fromX, toX) {
+    const { left, right, bottom } = this.inner;
+    const step = (right - left) / n;
+    pen.save();
+    pen.beginPath(); pen.rect(fromX, 0, toX - fromX, HEIGHT); pen.clip();
+    pen.fillStyle = colour;
+    counts.forEach((count, i) => {
+      if (count) { const y = this.y(count); pen.fillRect(left + i * step, y, Math.max(1, step - 1), bottom - y); }
+    });
+    pen.restore();
+  }
+
+  drawLine(pen, lineX, normal, flagged) {
+    const { left, right, top, bottom } = this.inner;
+    const ownX = Math.round(this.x(this.data.own)) + 0.5;
+    pen.textBaseline = "middle";
+    if (Math.abs(ownX - lineX) > 2) {
+      pen.strokeStyle = this.ink;
+      pen.globalAlpha = 0.6;
+      pen.setLineDash([4, 4]);
+      pen.beginPath(); pen.moveTo(ownX, top); pen.lineTo(ownX, bottom); pen.stroke();
+      pen.setLineDash([]);
+      pen.globalAlpha = 1;
+    }
+    pen.fillStyle = this.ink;
+    pen.fillRect(lineX - 1, 6, 2, bottom - 6);
+    pen.beginPath(); pen.roundRect(lineX - 5, 4, 10, 18, 3); pen.fill(); // the handle
+    // The side is said in words too, so that nothing rests on colour alone.
+    pen.font = pen.font.replace("12px", "600 12px");
+    if (lineX - left > 70) { pen.textAlign = "right"; pen.fillStyle = normal; pen.fillText("normal", lineX - 12, 13); }
+    if (right - lineX > 70) { pen.textAlign = "left"; pen.fillStyle = flagged; pen.fillText("flagged", lineX + 12, 13); }
+  }
+
+  showNumbers() {
+    const count = this.flagged(this.value);
+    const share = this.total ? (100 * count) / this.total : 0;
+    const perUnit = count * this.data.rate;
+    const set = (selector, text) => { this.root.querySelector(selector).textContent = text; };
+    set(".flagged-count", whole(count));
+    set(".share", `${share === 0 || share >= 1 ? share.toFixed(2) : share.toPrecision(2)} %`);
+    set(".rate-label", this.data.rate_label);
+    set(".rate", perUnit === 0 || perUnit >= 10 ? whole(perUnit) : perUnit.toPrecision(2));
+    if (this.root.getRootNode().activeElement !== this.input) this.input.value = this.value.toFixed(DECIMALS);
+    const { saved, own } = this.data;
+    set(".saved", this.value === rounded(saved) ? "in force" : `not applied; in force is ${saved.toFixed(DECIMALS)}`);
+    this.root.querySelector(".save").disabled = this.value === rounded(saved);
+    this.root.querySelector(".reset").disabled = this.value === rounded(own);
+    this.root.querySelector(".reset").title = `the model's own threshold is ${own.toFixed(DECIMALS)}`;
+    this.plot.setAttribute("aria-valuemin", "0");
+    this.plot.setAttribute("aria-valuemax", String(this.max));
+    this.plot.setAttribute("aria-valuenow", String(this.value));
+    this.plot.setAttribute("aria-valuetext", `${this.value.toFixed(DECIMALS)}, ${whole(count)} lines flagged`);
+  }
+
+  showHover(event) {
+    const { left, right } = this.inner;
+    const x = event.offsetX;
+    this.hoverLabel.hidden = this.dragging || x < left || x >= right;
+    if (this.hoverLabel.hidden) return;
+    const { counts, n } = this.bins();
+    const bin = Math.min(n - 1, Math.floor(((x - left) / (right - left)) * n));
+    const width = this.max / n;
+    const lines = counts[bin] === 1 ? "line" : "lines";
+    this.hoverLabel.textContent =
+      `${(bin * width).toFixed(3)} to ${((bin + 1) * width).toFixed(3)}: ${whole(counts[bin])} ${lines}`;
+    const onRight = x > (left + right) / 2;
+    this.hoverLabel.style.left = onRight ? "auto" : `${x + 12}px`;
+    this.hoverLabel.style.right = onRight ? `${this.width - x + 12}px` : "auto";
+  }
+
+  // ---- moving the line
+
+  move(value) {
+    this.value = rounded(Math.min(this.max, Math.max(0, value)));
+    this.draw();
+  }
+
+  release() {
+    clearTimeout(this.timer);
+    if (this.value === this.committed) return;
+    this.committed = this.value;
+    this.commit(this.value);
+  }
+
+  listen() {
+    const { plot, canvas, input } = this;
+    canvas.onpointerdown = (event) => {
+      if (event.button !== 0) return;
+      this.dragging = true;
+      canvas.setPointerCapture(event.pointerId);
+      plot.focus({ preventScroll: true });
+      this.hoverLabel.hidden = true;
+      this.move(this.scoreAt(event.offsetX));
+    };
+    canvas.onpointermove = (event) => {
+      if (this.dragging) this.move(this.scoreAt(event.offsetX)); else this.showHover(event);
+    };
+    canvas.onpointerup = canvas.onpointercancel = () => {
+      if (!this.dragging) return;
+      this.dragging = false;
+      this.release();
+    };
+    canvas.onpointerleave = () => { this.hoverLabel.hidden = true; };
+    plot.onkeydown = (event) => {
+      const fine = event.shiftKey ? 0.0001 : 0.001;
+      const steps = { ArrowLeft: -fine, ArrowDown: -fine, ArrowRight: fine, ArrowUp: fine, PageDown: -0.01, PageUp: 0.01 };
+      const target = { Home: 0, End: this.max };
+      if (event.key in steps) this.move(this.value + steps[event.key]);
+      else if (event.key in target) this.move(target[event.key]);
+      else return;
+      event.preventDefault();
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.release(), COMMIT_AFTER_MS);
+    };
+    input.onchange = () => {
+      const typed = Number.parseFloat(input.value);
+      if (Number.isFinite(typed)) this.value = rounded(Math.min(1, Math.max(0, typed)));
+      input.value = this.value.toFixed(DECIMALS);
+      if (this.value > this.max) this.max = Math.min(1, Math.ceil(this.value * 10) / 10);
+      this.binned = null;
+      this.draw();
+      this.release();
+    };
+    this.root.querySelector(".save").onclick = () => { this.release(); this.save(); };
+    this.root.querySelector(".reset").onclick = () => { this.move(this.data.own); this.release(); };
+    new ResizeObserver(() => this.draw()).observe(plot);
+    // Streamlit follows the system's theme a moment after the system changes it.
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTimeout(() => this.draw(), 150));
+  }
+}
+
+export default function (component) {
+  const { data, parentElement, setStateValue, setTriggerValue } = component;
+  const root = parentElement.querySelector(".threshold");
+  root.view ??= new ThresholdView(root);
+  root.view.update(
+    data,
+    (value) => setStateValue("threshold", value),
+    () => setTriggerValue("save", true),
+  );
+}

@@ -1,0 +1,95 @@
+"""The histogram of scores with the threshold line, dragged and counted in the browser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from dashboard.components import register
+
+_mount = register(
+    "threshold_histogram",
+    """
+    <div class="frame threshold">
+      <div class="metrics">
+        <label class="metric"><span>Threshold</span>
+          <input type="number" min="0" max="1" step="0.0001" aria-label="Threshold, exact value"></label>
+        <div class="metric"><span>Flagged lines</span><b class="flagged-count"></b></div>
+        <div class="metric"><span>Share of lines</span><b class="share"></b></div>
+        <div class="metric"><span class="rate-label"></span><b class="rate"></b></div>
+        <div class="actions">
+          <span class="saved" aria-live="polite"></span>
+          <button type="button" class="reset">Reset to the model's</button>
+          <button type="button" class="save primary">Apply</button>
+        </div>
+      </div>
+      <div class="plot" role="slider" tabindex="0" aria-label="Threshold" aria-orientation="horizontal">
+        <canvas></canvas>
+        <div class="hover" hidden></div>
+      </div>
+    </div>
+    """,
+)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What flagged lines are shown per: a day where the log has timestamps, else 10,000 lines."""
+
+    label: str
+    per_flagged_line: float  # multiplied with the flagged count gives the number shown
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Where the line stands.
+
+    Attributes:
+        threshold: at the last release of the line; lines at or above it are flagged.
+        save: the analyst pressed Apply, in the run that follows only.
+    """
+
+    threshold: float
+    save: bool
+
+
+def threshold_histogram(
+    scores: np.ndarray, counts: np.ndarray, saved: float, own: float, rate: Rate, key: str
+) -> Choice:
+    """Show the histogram; the count in it is exact at every position of the line.
+
+    Scores are stored with four decimals, so the distinct ones are at most 10,001 and all of them travel.
+
+    Args:
+        scores: [K] float64, distinct, ascending, 0 to 1; higher is more abnormal.
+        counts: [K] int64, lines of each score.
+        saved: the threshold in force, where the line stands at first.
+        own: the bundle's own threshold, marked with a dashed line.
+        rate: the fourth number over the plot.
+        key: of the widget; the line of another key stands on its own.
+    """
+    # Beside the widget's own state, which Streamlit drops when another page is opened.
+    value_key = f"{key}_value"
+    state = st.session_state
+    state.setdefault(value_key, saved)
+
+    def keep() -> None:
+        state[value_key] = float(state[key]["threshold"])
+
+    answer = _mount(
+        key=key,
+        data={
+            "scores": scores.tolist(),
+            "counts": counts.tolist(),
+            "value": state[value_key],
+            "saved": saved,
+            "own": own,
+            "rate_label": rate.label,
+            "rate": rate.per_flagged_line,
+        },
+        on_threshold_change=keep,
+        on_save_change=lambda: None,
+    )
+    return Choice(state[value_key], save=bool(answer.save))

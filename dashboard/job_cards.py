@@ -1,0 +1,107 @@
+"""Cards of the Data page for running jobs, and for the one that ended last."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import streamlit as st
+
+from core import workbench
+from dashboard.escaping import literal
+from dashboard.session import duration_text, open_run, size_text
+
+WATCH_SECONDS = 1.0  # between two looks at a running job
+RECENT_SECONDS = 15 * 60  # an ended job is shown so long, or until it is dismissed
+READING = "reading lines"  # the step whose progress is told in bytes
+
+
+def job_cards() -> None:
+    """Running jobs and the one that ended last; the state comes from disk, so a reload changes nothing."""
+    active = any(not job.is_final for job in workbench.jobs())
+    # Watched only while there is something to watch.
+    st.fragment(draw_jobs, run_every=WATCH_SECONDS if active else None)()
+
+
+def draw_jobs() -> None:
+    """One card a job."""
+    jobs = workbench.jobs()
+    dismissed = st.session_state.setdefault("dismissed_jobs", set())
+    active = [job for job in jobs if not job.is_final]
+    ended = [
+        job for job in jobs if job.is_final and job.job_id not in dismissed and seconds_since(job) < RECENT_SECONDS
+    ]
+    for job in active:
+        active_card(job)
+    if not active and ended:
+        ended_card(ended[0])
+    if st.session_state.get("watched_jobs") and not active:
+        st.session_state["watched_jobs"] = False
+        st.rerun()  # the lists of runs and models have grown
+    st.session_state["watched_jobs"] = bool(active)
+
+
+def active_card(job: workbench.JobStatus) -> None:
+    """Steps, bar, speed, remaining time, and the way to stop."""
+    with st.container(border=True, key=f"job_{job.job_id}"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{literal(job.title)}**", width="stretch")
+            if st.button("Cancel", icon=":material/stop:", key=f"cancel_{job.job_id}"):
+                workbench.cancel(job.job_id)
+                st.rerun()
+        st.progress(min(1.0, job.done / job.total) if job.total else 0.0, text=progress_text(job))
+        if steps := steps_text(job):
+            st.caption(steps)
+
+
+def progress_text(job: workbench.JobStatus) -> str:
+    """The present step in one line."""
+    parts = [literal(job.step or "starting …")]
+    if job.total > 1:
+        parts.append(f"{amount(job.step, job.done)} of {amount(job.step, job.total)}")
+    if job.rate_per_second > 0:
+        parts.append(f"{amount(job.step, job.rate_per_second)}/s")
+    if job.eta_seconds is not None:
+        parts.append(f"about {duration_text(max(1, round(job.eta_seconds)))} left in this step")
+    return " · ".join(parts)
+
+
+def amount(step: str, number: float) -> str:
+    """Units of a step: reading counts bytes, everything else whole things."""
+    if step == READING:
+        return size_text(int(number))
+    return f"{number:,.0f}" if number >= 10 or number == int(number) else f"{number:.1f}"
+
+
+def steps_text(job: workbench.JobStatus) -> str:
+    """Steps so far with their seconds, those left out that took no time worth a word."""
+    steps = [(name, seconds) for name, seconds in job.steps if seconds >= 0.5]
+    return " → ".join(f"{literal(name)} {duration_text(seconds)}" for name, seconds in steps)
+
+
+def ended_card(job: workbench.JobStatus) -> None:
+    """How the last job ended and what to do next."""
+    with st.container(border=True, key=f"job_{job.job_id}"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if job.state == "done":
+                st.markdown(f":green[:material/check_circle:] **{literal(job.title)}**: done", width="stretch")
+            else:
+                st.markdown(f"**{literal(job.title)}**: {job.state}", width="stretch")
+            run_id = job.result.get("run_id")
+            open_key = f"open_{job.job_id}"
+            if run_id and st.button("See abnormal lines", type="primary", icon=":material/tune:", key=open_key):
+                open_run(run_id)
+            if st.button("Dismiss", type="tertiary", icon=":material/close:", key=f"dismiss_{job.job_id}"):
+                st.session_state["dismissed_jobs"].add(job.job_id)
+                st.rerun()
+        if job.state == "failed":
+            st.error(literal(job.message), icon=":material/error:")
+        if name := job.result.get("model"):
+            st.caption(f"The model {literal(str(name))} can be chosen for other files now.")
+        if steps := steps_text(job):
+            st.caption(steps)
+
+
+def seconds_since(job: workbench.JobStatus) -> float:
+    """Seconds since the job ended."""
+    ended = datetime.fromisoformat(job.finished_utc or job.created_utc)
+    return (datetime.now(ended.tzinfo) - ended).total_seconds()

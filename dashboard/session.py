@@ -1,0 +1,86 @@
+"""What the pages of one browser session share: the run in view, and facts both pages word the same way."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import NoReturn
+
+import streamlit as st
+
+from core import workbench
+
+DATA_PAGE = "data.py"  # files beside the shell, as `st.switch_page` and `st.navigation` name them
+THRESHOLD_PAGE = "threshold.py"
+ROW_PX = 28  # of every table
+
+_RUN_KEY = "run_in_view"
+
+
+def run_in_view() -> str | None:
+    """The run the pages are about: the URL's `?run=`, else the one looked at last, else the newest; None without runs.
+
+    A run named in the URL is not checked here: the page that opens it says what is wrong with it.
+    """
+    if named := st.query_params.get("run"):
+        st.session_state[_RUN_KEY] = named
+        return str(named)
+    if _RUN_KEY not in st.session_state:
+        newest = workbench.runs()[:1]
+        return newest[0].run_id if newest else None
+    return str(st.session_state[_RUN_KEY])
+
+
+def forget_run() -> None:
+    """Leave a run that cannot be opened, so that the next look at the page falls back to the newest."""
+    st.session_state.pop(_RUN_KEY, None)
+
+
+def open_run(run_id: str) -> NoReturn:
+    """Go to the Threshold page with this run; the URL keeps it over a reload."""
+    st.session_state[_RUN_KEY] = run_id
+    st.switch_page(THRESHOLD_PAGE, query_params={"run": run_id})
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def run_reader(run_id: str) -> workbench.RunReader:
+    """The open run; a run never changes, so one reader serves every session and rerun.
+
+    Raises:
+        WorkbenchError: where there is no such run, or it is damaged.
+    """
+    return workbench.run(run_id)
+
+
+def model_name(run: workbench.RunInfo) -> str:
+    """The bundle's name, or what took its place."""
+    return run.model or "fit on the file itself"
+
+
+def age_text(utc: str) -> str:
+    """How long ago an ISO 8601 time was, in the largest whole unit."""
+    then = datetime.fromisoformat(utc)
+    then = then if then.tzinfo else then.replace(tzinfo=UTC)
+    seconds = max(0, int((datetime.now(UTC) - then).total_seconds()))
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return "just now"
+
+
+def size_text(n_bytes: int) -> str:
+    """Bytes in decimal units, as file managers show them."""
+    size = float(n_bytes)
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
+def duration_text(seconds: float) -> str:
+    """Seconds as a person says them."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

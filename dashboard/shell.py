@@ -1,0 +1,71 @@
+"""The frame around every page: navigation on top, under it the strip of what is in view and what is running.
+
+AppTest starts here: on `app.py`, which holds the server, it would see an empty page.
+"""
+
+from pathlib import Path
+
+import streamlit as st
+
+from core import workbench
+from core.errors import WorkbenchError
+from dashboard.escaping import literal
+from dashboard.session import DATA_PAGE, THRESHOLD_PAGE, model_name, run_in_view
+
+ICON = Path(__file__).with_name("icon.svg")  # an icon by name would be fetched from another host
+WATCH_SECONDS = 2.0  # between two looks at a running job
+
+
+def show() -> None:
+    """Draw the frame and run the page."""
+    st.set_page_config(page_title="TinyLogBERT Workbench", page_icon=str(ICON), layout="wide")
+    page = st.navigation(
+        [
+            st.Page(DATA_PAGE, title="Data", icon=":material/upload_file:", default=True),
+            st.Page(THRESHOLD_PAGE, title="Threshold", icon=":material/tune:", url_path="threshold"),
+        ],
+        position="top",
+    )
+    try:
+        status_strip()
+    except WorkbenchError as error:
+        st.error(literal(str(error)), icon=":material/error:")
+    page.run()
+
+
+def status_strip() -> None:
+    """File, lines, model and threshold of the run in view; the running job at the right."""
+    run_id = run_in_view()
+    runs = {run.run_id: run for run in workbench.runs()}
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if run_id in runs:
+            run = runs[run_id]
+            st.markdown(
+                f"**{literal(run.name)}** · {run.n_lines:,} lines · model **{literal(model_name(run))}** · "
+                f"threshold **{workbench.threshold(run_id):.4f}**",
+                width="stretch",
+            )
+        else:
+            st.markdown("No scored log in view", width="stretch")
+        active = any(not job.is_final for job in workbench.jobs())
+        with st.container(width="content"):
+            # A fragment of its own, so that the watch redraws one badge and not the page.
+            st.fragment(running_job, run_every=WATCH_SECONDS if active else None)()
+
+
+def running_job() -> None:
+    """A badge for the running job; redraws the whole page when it ends."""
+    active = [job for job in workbench.jobs() if not job.is_final]
+    if active:
+        job = active[0]
+        share = f" {100 * job.done / job.total:.0f} %" if job.total else ""
+        st.badge(f"{literal(job.step or job.state)}{share}", icon=":material/progress_activity:", color="blue")
+        st.session_state["job_was_active"] = True
+    elif st.session_state.pop("job_was_active", False):
+        st.rerun()
+    else:
+        st.badge("no job running", icon=":material/check:", color="gray")
+
+
+if __name__ == "__main__":
+    show()

@@ -1,0 +1,299 @@
+"""The workbench in a real browser: a log goes in, its abnormal lines come out, and nothing leaves the machine.
+
+With TINYLOGBERT_SCREENSHOTS set, the pictures under docs/screenshots are taken anew.
+"""
+
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, Route, expect, sync_playwright
+
+from tests.browser.install import installed
+
+pytestmark = pytest.mark.browser
+expect.set_options(timeout=20_000)  # milliseconds; the machine may be busy
+
+ROOT = Path(__file__).resolve().parents[2]
+SCREENSHOTS = ROOT / "docs" / "screenshots" if os.environ.get("TINYLOGBERT_SCREENSHOTS") else None
+WAY = "Score it against itself" if SCREENSHOTS else "Quick look"  # pictures show the whole model
+QUIET = [  # a browser that talks to nobody but the page
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+HOSTILE = "/?q=<img/src=x/onerror=window.pwned=1>"
+ATTACKS = [
+    "/../../../../etc/passwd",
+    "/index.php?id=1%27%20UNION%20SELECT%20user,pass%20FROM%20users--",
+    "/wp-admin/setup-config.php",
+    "/.env",
+    "/cgi-bin/test.cgi?cmd=cat%20/etc/shadow",
+    "/shell.php?c=id",
+    HOSTILE,
+]
+PAGES = ["/", "/products", "/products/{}", "/cart", "/login", "/static/app.css", "/static/app.js", "/api/items?page={}"]
+AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+ROW_PX = 28
+HEADER_PX = 32
+
+
+def access_log(n_lines: int = 3_000, seed: int = 7) -> str:
+    """Three days of a small shop, one scanner among its visitors."""
+    draw = random.Random(seed)
+    hosts = [f"192.168.{draw.randrange(4)}.{draw.randrange(2, 250)}" for _ in range(60)]
+    at = datetime(2026, 11, 18, 6)
+    lines = []
+    for no in range(n_lines):
+        at += timedelta(seconds=draw.expovariate(1 / 86))
+        host, path, status, agent = draw.choice(hosts), draw.choice(PAGES).format(draw.randrange(400)), 200, AGENT
+        if no > n_lines / 2 and draw.random() < 0.02:
+            host, path, status, agent = "203.0.113.66", draw.choice(ATTACKS), draw.choice([403, 404, 500]), "sqlmap/1.7"
+        stamp = f"{at:%d/%b/%Y:%H:%M:%S} +0000"
+        lines.append(f'{host} - - [{stamp}] "GET {path} HTTP/1.1" {status} {draw.randrange(200, 9000)} "-" "{agent}"')
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """`$BROWSER`, an installed Chromium or Chrome, or Playwright's own."""
+    found = installed()
+    with sync_playwright() as playwright:
+        try:
+            launched = playwright.chromium.launch(executable_path=found, args=QUIET)
+        except Error as error:
+            pytest.fail(f"no browser could be started ({found or 'none installed'}): {error.message.splitlines()[0]}")
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def server(home: Path, tmp_path: Path) -> Iterator[str]:
+    """The address of the real server, started as a user starts it, on a data folder of its own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port)]
+    with (tmp_path / "server.log").open("w+") as log:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            for _ in range(300):
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1)
+                    break
+                except (urllib.error.URLError, OSError):
+                    time.sleep(0.1)
+            else:
+                log.seek(0)
+                pytest.fail(f"the server did not start: {log.read()[-2000:]}")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(20)
+
+
+class Watched:
+    """A page whose console errors and foreign requests are kept."""
+
+    def __init__(self, browser: Browser, server: str, scheme: str = "light", width: int = 1280) -> None:
+        self.server = server
+        self.problems: list[str] = []
+        self.page: Page = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme).new_page()
+        self.page.set_default_timeout(20_000)
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.problems.append(f"page error: {error}"))
+        self.page.on("request", self._request)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        # Opened below the root, Streamlit looks for its server under the page's path first.
+        probe = re.search(r"/threshold/_stcore/(health|host-config)$", message.location["url"])
+        if message.type == "error" and not probe:
+            self.problems.append(f"console: {message.text}")
+
+    def _request(self, request) -> None:
+        if not request.url.startswith((self.server, "blob:", "data:")):
+            self.problems.append(f"request to {request.url}")
+
+    def flagged(self) -> int:
+        """The count at the line, as the browser has it now."""
+        text = self.page.get_by_role("slider", name="Threshold").get_attribute("aria-valuetext") or ""
+        return int(re.search(r", ([\d,]+) lines flagged", text)[1].replace(",", ""))
+
+    def expect_rows(self, n_found: int) -> None:
+        """The table, counted by the server, has come to the same number."""
+        expect(self.page.get_by_text(re.compile(rf"^Rows 1 to \d+ of {n_found:,}$"))).to_be_visible()
+
+    def settle(self) -> None:
+        """Wait until the server's answer is on the page."""
+        self.page.wait_for_timeout(300)
+        expect(self.page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]')).to_be_visible()
+
+    def picture(self, name: str) -> None:
+        if SCREENSHOTS:
+            SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+            self.settle()
+            self.page.wait_for_timeout(1_000)  # toasts and the canvas of the table
+            self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+def uploaded(view: Watched, path: Path) -> None:
+    view.page.goto(view.server)
+    expect(view.page.get_by_text("Drop a log file here")).to_be_visible()
+    view.page.locator("input[type=file]").set_input_files(path)
+    expect(view.page.get_by_text(f"{path.name} has arrived")).to_be_visible()
+
+
+def started(view: Watched, way: str) -> None:
+    view.page.get_by_text(way, exact=True).click()
+    view.settle()
+    view.page.get_by_role("button", name="Find abnormal lines").click()
+
+
+def click_row(table: Locator, row: int) -> None:
+    """Rows are drawn on a canvas: only their place is known. The table wants to see the mouse come."""
+    at = {"x": 250, "y": HEADER_PX + (row + 0.5) * ROW_PX}
+    table.hover(position=at)
+    table.page.wait_for_timeout(300)
+    table.click(position=at)
+
+
+def test_a_log_goes_in_and_its_abnormal_lines_come_out(browser: Browser, server: str, tmp_path: Path):
+    path = tmp_path / "access.log"
+    path.write_text(access_log())
+    view = Watched(browser, server)
+    page = view.page
+
+    uploaded(view, path)
+    expect(page.get_by_text("read as access")).to_be_visible()
+    view.picture("data_light")
+    started(view, WAY)
+    expect(page.get_by_text("Score access.log")).to_be_visible()
+    page.reload()  # the job is none of the page's business
+    expect(page.get_by_text("Score access.log")).to_be_visible()
+    page.get_by_role("button", name="See abnormal lines").click(timeout=300_000)
+
+    # The line is dragged and counted in the browser; the server agrees when it is let go.
+    slider = page.get_by_role("slider", name="Threshold")
+    expect(page.locator(".heading")).to_contain_text("flagged")
+    view.picture("threshold_light")
+    before = view.flagged()
+    assert 0 < before < 300
+    view.expect_rows(before)
+    box = page.locator(".plot canvas").bounding_box()
+    at = float(slider.get_attribute("aria-valuenow")) / float(slider.get_attribute("aria-valuemax"))
+    left, right, y = box["x"] + 52, box["x"] + box["width"] - 12, box["y"] + 100
+    page.mouse.move(left + at * (right - left), y)
+    page.mouse.down()
+    page.mouse.move(left + 0.02 * (right - left), y, steps=5)
+    during = view.flagged()
+    assert during > 1_000
+    expect(page.get_by_text(re.compile(rf" of {before:,}$"))).to_be_visible()  # the server was not asked yet
+    page.mouse.up()
+    view.expect_rows(during)
+
+    slider.press("End")
+    assert view.flagged() < before
+    for _ in range(20):
+        slider.press("PageDown")
+    view.expect_rows(view.flagged())
+
+    # A line is opened by a click into its row, and one beside it from there.
+    view.settle()
+    number = page.locator(".heading b")
+    table = page.get_by_test_id("stDataFrame").first
+    first = number.inner_text()
+    click_row(table, 2)
+    expect(number).not_to_have_text(first)
+    second = number.inner_text()
+    page.locator(".context button").nth(5).click()
+    expect(number).to_have_text(f"Line {int(second.split()[1].replace(',', '')) + 1:,}")
+
+    # Log text is text.
+    page.get_by_text("All lines", exact=True).click()
+    view.settle()
+    page.get_by_placeholder("Search the lines").fill("/onerror=/")
+    page.keyboard.press("Enter")
+    view.settle()
+    click_row(table, 0)
+    expect(page.locator(".detail")).to_contain_text(HOSTILE)
+    assert page.evaluate("window.pwned") is None
+
+    # What is applied outlives the session, and the URL finds the run again.
+    page.get_by_role("button", name="Apply").click()
+    expect(page.get_by_text("in force", exact=True)).to_be_visible()
+    applied = slider.get_attribute("aria-valuenow")
+    assert "run=" in page.url
+    again = Watched(browser, server, scheme="dark", width=1600)
+    again.page.goto(page.url)
+    expect(again.page.get_by_role("slider", name="Threshold")).to_have_attribute("aria-valuenow", applied)
+    if SCREENSHOTS:
+        again.page.get_by_role("button", name="Reset to the model's").click()
+        again.picture("threshold_dark")
+        again.page.get_by_role("link", name="Data").click()
+        again.picture("data_dark")
+    assert view.problems == []
+    assert again.problems == []
+
+
+def test_an_upload_goes_on_after_a_broken_connection(browser: Browser, server: str, home: Path, tmp_path: Path):
+    path = tmp_path / "![big](x).log"
+    path.write_bytes(random.Random(1).randbytes(1_000).hex().encode() * 9_000 + b"\n")  # two slices
+    view = Watched(browser, server)
+    broken = []
+
+    def break_once(route: Route) -> None:
+        if "offset=0&" not in f"{route.request.url}&" and not broken:
+            broken.append(route.request.url)
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    view.page.route("**/upload/**", break_once)
+    uploaded(view, path)
+    assert len(broken) == 1
+    [kept] = (home / "inbox").iterdir()
+    assert kept.name == path.name
+    assert kept.read_bytes() == path.read_bytes()
+    assert [problem for problem in view.problems if "ERR_CONNECTION_RESET" not in problem] == []
+
+
+def test_bad_files_and_a_killed_job_get_one_clear_message(browser: Browser, server: str, home: Path, tmp_path: Path):
+    view = Watched(browser, server)
+    empty = tmp_path / "empty.log"
+    empty.write_bytes(b"")
+    view.page.goto(server)
+    view.page.locator("input[type=file]").set_input_files(empty)
+    expect(view.page.locator(".problem")).to_contain_text("empty")
+    binary = tmp_path / "picture.log"
+    binary.write_bytes(bytes(range(256)) * 100)
+    uploaded(view, binary)
+    expect(view.page.get_by_role("alert").filter(has_text="not a text log")).to_be_visible()
+    assert view.page.get_by_role("button", name="Find abnormal lines").count() == 0
+
+    good = tmp_path / "access.log"
+    good.write_text(access_log(500))
+    uploaded(view, good)
+    started(view, "Score it against itself")
+    expect(view.page.get_by_role("button", name="Cancel")).to_be_visible()
+    [job] = (home / "jobs").iterdir()
+    os.kill(json.loads((job / "process.json").read_text())["pid"], signal.SIGKILL)
+    expect(view.page.get_by_text("ended unexpectedly")).to_be_visible()
+    assert not list((home / "runs").glob("*")) if (home / "runs").exists() else True
+    errors = [problem for problem in view.problems if "400" not in problem]  # the refused empty file
+    assert errors == []

@@ -1,0 +1,166 @@
+"""The detector with its network: one small bundle fitted once, then what every later stage relies on."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from core.cards import write_card
+from core.config import Config, NetworkConfig, TrainingConfig
+from core.detector import SCORE_TOLERANCE, LogDetector
+from core.errors import BundleError, InputError, JobCancelled
+from core.scoring import SCORERS
+from core.tokenization.normalize import Normalizer
+from tests.builders import access_log
+
+CONFIG = Config(
+    network=NetworkConfig(vocab_size=600, hidden_size=32, n_layers=2, n_heads=2, max_tokens=64),
+    training=TrainingConfig(max_steps=60, batch_size=16),
+)
+
+
+def texts_of(lines: list[str]) -> pl.DataFrame:
+    normalizer = Normalizer()
+    normalizer.process(1, pl.Series(lines))
+    return normalizer.texts()
+
+
+@pytest.fixture(scope="module")
+def history() -> pl.DataFrame:
+    return texts_of(access_log(800)[0])
+
+
+@pytest.fixture(scope="module")
+def detector(history: pl.DataFrame) -> LogDetector:
+    return LogDetector(CONFIG).fit(history)
+
+
+@pytest.fixture(scope="module")
+def new() -> tuple[pl.DataFrame, np.ndarray]:
+    lines, labels = access_log(300, n_attacks=25, seed=1)
+    normalizer = Normalizer()
+    table = normalizer.process(1, pl.Series(lines)).with_columns(pl.Series("label", labels))
+    bad = table.group_by("text_id").agg(pl.col("label").max()).sort("text_id")["label"].to_numpy() == 1
+    return normalizer.texts(), bad
+
+
+def test_planted_attacks_are_on_top(detector: LogDetector, new: tuple[pl.DataFrame, np.ndarray]) -> None:
+    texts, bad = new
+    scored = detector.score(texts)
+    assert scored["score"].to_numpy()[bad].min() > scored["score"].to_numpy()[~bad].max()
+    assert (scored["is_anomaly"].to_numpy()[bad] == 1).all()
+    assert scored["score"].is_between(0, 1).all()
+    for name in SCORERS:
+        assert scored[name].is_between(0, 1).all()
+        assert scored[f"raw_{name}"].is_finite().all()
+    worst = scored.sort("score", descending=True).row(0, named=True)
+    assert "words of no other message" in worst["reason"]
+    assert len(worst["tokens"]) == len(worst["surprise"])
+    assert worst["nearest"] in set(detector.scorers_["tfidf"].texts_)
+
+
+def test_saved_and_loaded_it_scores_the_same(
+    detector: LogDetector, new: tuple[pl.DataFrame, np.ndarray], tmp_path: Path
+) -> None:
+    detector.save(tmp_path / "bundle")
+    write_card(tmp_path / "bundle", "bundle", detector.config, detector.facts_, detector.history_)
+    loaded = LogDetector.load(tmp_path / "bundle")
+    assert loaded.threshold_ == detector.threshold_
+    before, after = detector.score(new[0]), loaded.score(new[0])
+    assert before["score"].to_list() == pytest.approx(after["score"].to_list(), abs=SCORE_TOLERANCE)
+    assert before["is_anomaly"].to_list() == after["is_anomaly"].to_list()
+    kinds = {path.suffix for path in (tmp_path / "bundle").rglob("*") if path.is_file()}
+    assert kinds == {".json", ".safetensors", ".md"}
+    card = (tmp_path / "bundle" / "README.md").read_text()
+    assert f"{detector.facts_['n_lines']:,} unlabelled lines" in card
+    assert detector.facts_["data_sha256"] in card
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_a_text_has_one_score_alone_and_in_a_crowd(detector: LogDetector, new: tuple[pl.DataFrame, np.ndarray]) -> None:
+    together = detector.score(new[0])
+    for row in (0, 3, len(new[0]) - 1):
+        alone = detector.score(new[0].slice(row, 1)).row(0, named=True)
+        assert alone["score"] == pytest.approx(together["score"][row], abs=SCORE_TOLERANCE)
+        assert alone["is_anomaly"] == together["is_anomaly"][row]
+    backwards = detector.score(new[0].reverse())
+    assert backwards["score"].reverse().to_list() == pytest.approx(together["score"].to_list(), abs=SCORE_TOLERANCE)
+
+
+def test_the_same_history_and_seed_give_the_same_detector(
+    detector: LogDetector, history: pl.DataFrame, new: tuple[pl.DataFrame, np.ndarray]
+) -> None:
+    again = LogDetector(CONFIG).fit(history)
+    assert again.facts_["data_sha256"] == detector.facts_["data_sha256"]
+    assert again.score(new[0])["score"].to_list() == detector.score(new[0])["score"].to_list()
+    other = LogDetector(dataclasses.replace(CONFIG, seed=1)).fit(history)
+    assert other.score(new[0])["score"].to_list() != detector.score(new[0])["score"].to_list()
+
+
+def test_explain_says_why(detector: LogDetector) -> None:
+    line = access_log(1, n_attacks=1, seed=2)[0][0]
+    why = detector.explain(line)
+    assert why.decision.is_anomaly
+    assert why.decision.reasons
+    assert sum(why.contributions.values()) == pytest.approx(why.decision.fused_score, abs=1e-3)
+    assert len(why.tokens) == len(why.surprise) == len(why.expected)
+    assert all(abs(sum(p for _, p in place)) <= 1.0 for place in why.expected)
+    with pytest.raises(InputError, match="blank"):
+        detector.explain("   ")
+
+
+def test_tiny_inputs_can_be_fitted() -> None:
+    """A first-time user's file may hold one line; whatever comes out, it comes out."""
+    for lines in (["x"], ["a", "b c"], ["same text"] * 50):
+        texts = texts_of(lines)
+        scored = LogDetector(CONFIG).fit(texts).score(texts)
+        assert scored["score"].is_between(0, 1).all()
+
+
+def test_damaged_network_and_missing_parts_are_refused(detector: LogDetector, tmp_path: Path) -> None:
+    def refused(damage: str) -> str:
+        folder = tmp_path / damage.replace("/", "-")
+        detector.save(folder)
+        (folder / damage).write_bytes(b"\x00\x01")
+        with pytest.raises(BundleError) as caught:
+            LogDetector.load(folder)
+        return str(caught.value)
+
+    for part in ("bundle.json", "network.safetensors", "tokenizer.json", "fusion.json", "scorers/knn/scorer.json"):
+        assert part.split("/")[-1] in refused(part)
+    folder = tmp_path / "unknown"
+    detector.save(folder)
+    bundle = json.loads((folder / "bundle.json").read_text())
+    bundle["config"]["extra"] = 1
+    (folder / "bundle.json").write_text(json.dumps(bundle))
+    with pytest.raises(BundleError, match="unknown setting extra"):
+        LogDetector.load(folder)
+
+
+def test_cancelling_stops_the_fit(history: pl.DataFrame) -> None:
+    def cancel(step: str, done: int, total: int) -> None:
+        if step.startswith("training") and done >= 3:
+            raise JobCancelled("stop")
+
+    with pytest.raises(JobCancelled):
+        LogDetector(CONFIG).fit(history, cancel)
+
+
+def test_saving_over_an_old_bundle_keeps_one_of_the_two(
+    detector: LogDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "bundle"
+    detector.save(folder)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        with pytest.raises(BundleError, match="No space left"):
+            detector.save(folder)
+    assert LogDetector.load(folder).threshold_ == detector.threshold_
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
