@@ -66,14 +66,18 @@ class TrainingConfig:
 
 
 def default_weights() -> dict[str, float]:
-    """Weights of the fused score; the key order is the order of columns everywhere."""
+    """Weights of the fused score; the key order is the order of columns everywhere.
+
+    Distances, severity and novelty carry it. The others see what few texts have; alone they are weak, so they weigh
+    little (docs/decisions.md).
+    """
     return {
-        "mlp_head": 0.25,
-        "knn": 1.0,
+        "mlp_head": 0.1,
+        "knn": 0.25,
         "density": 1.0,
         "autoencoder": 0.5,
-        "one_class": 0.25,
-        "likelihood": 0.25,
+        "one_class": 0.1,
+        "likelihood": 0.1,
         "novelty": 0.5,
         "tfidf": 1.5,
         "severity": 1.5,

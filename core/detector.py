@@ -37,7 +37,6 @@ SCORE_TOLERANCE = 1e-4
 """Scores of the same line differ by at most this on one machine, whatever is scored beside it."""
 MIN_TEXTS_TO_HOLD_BACK = 10
 NEAREST_SHOWN = 2_000  # the nearest normal line is looked up for this many of the highest scores
-_WEIGHT_UNIT = 1_000  # a line, in the whole numbers that weights are kept in
 LIBRARIES = ("torch", "tokenizers", "numpy", "polars", "scikit-learn")
 
 
@@ -167,26 +166,25 @@ class LogDetector:
         return replace(batch, corrupted=corrupted)
 
     def _fit_scorers(self, batch: EncodedBatch, kept: np.ndarray, held: np.ndarray, progress: Progress) -> None:
-        """Fit on a part, score the texts held back, fit on all; calibrate on what new normal lines look like.
+        """Fit on a part, score the texts held back, fit on all; then calibrate and set the threshold.
 
-        A new normal line has a known text, or an unseen one as often as texts came only once (Good and Turing's
-        estimate). So known texts count with their lines, and the texts held back share the weight of the unseen.
+        Scales count each distinct text once, known or held back: by lines, they would be those of the commonest two or
+        three texts. The threshold counts lines. A new normal line has a known text, or an unseen one as often as texts
+        came only once (Good and Turing's estimate): known texts weigh their lines, those held back share the unseen.
         """
-        known: dict[str, np.ndarray] = {}
-        unseen: dict[str, np.ndarray] = {}
+        raw: dict[str, np.ndarray] = {}
         for done, (name, scorer) in enumerate(self.scorers_.items()):
             progress(f"fitting {name}", done, len(self.scorers_))
-            if len(held):
-                unseen[name] = scorer.fit(batch.take(kept)).score(batch.take(held))
-            known[name] = scorer.fit(batch).score(batch)
-        counts = batch.counts
-        if len(held):
-            share = (batch.counts == 1).sum() / batch.counts.sum()
-            weight = max(1, round(share * batch.counts.sum() * _WEIGHT_UNIT / len(held)))
-            counts = np.concatenate([batch.counts * _WEIGHT_UNIT, np.full(len(held), weight)])
-            known = {name: np.concatenate([known[name], unseen[name]]) for name in known}
+            unseen = scorer.fit(batch.take(kept)).score(batch.take(held)) if len(held) else np.empty(0)
+            raw[name] = np.concatenate([scorer.fit(batch).score(batch), unseen])
         scoring = self.config.scoring
-        self.fusion_ = Fusion(scoring.weights, scoring.combine, scoring.false_alarm_rate).fit(known, counts)
+        self.fusion_ = Fusion(scoring.weights, scoring.combine, scoring.false_alarm_rate)
+        self.fusion_.fit(raw, np.ones(len(batch) + len(held), dtype=np.int64))
+        weights = batch.counts / batch.counts.sum()
+        if len(held):
+            once = float(weights[batch.counts == 1].sum())
+            weights = np.concatenate([(1 - once) * weights, np.full(len(held), once / len(held))])
+        self.fusion_.set_threshold(self.fusion_.combine(self.fusion_.calibrate(raw)), weights)
 
     def fit_sessions(self, counts: pl.DataFrame, texts: pl.DataFrame) -> Self:
         """Learn what sessions usually hold.

@@ -206,14 +206,10 @@ def line_columns(rows: pl.DataFrame) -> dict[str, Any]:
         "timestamp_utc": st.column_config.DatetimeColumn("Time (UTC)", format="MM-DD HH:mm:ss", width=110),
         "level": st.column_config.TextColumn("Level", width=60),
         "score": score_column(),
-        # The header takes the first hundred characters of many a line; its message is what the eye needs.
-        "normalized_text": st.column_config.TextColumn("Message, variables masked", width=380),
+        "raw": st.column_config.TextColumn("Message", width=620),
         "host": st.column_config.TextColumn("Host", width=110),
         "component": st.column_config.TextColumn("Component", width=120),
-        "raw": st.column_config.TextColumn("Line as written", width=900),
     }
-    if rows["raw"].str.starts_with('"').any():  # access lines, cut to the request and what follows
-        columns = {name: columns[name] for name in columns if name != "normalized_text"}
     return {name: column for name, column in columns.items() if rows[name].null_count() < len(rows)}
 
 

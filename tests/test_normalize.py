@@ -18,6 +18,7 @@ MASKS = [
     ("id 550e8400-e29b-41d4-a716-446655440000.", "id uuid."),
     ("at 0x08d4e740, mask 0x01", "at hex, mask hex"),
     ("commit 9fceb02d0ae598e95dc970b74767f19372d61af8", "commit hex"),
+    ("reg ffffffff deadbeef", "reg hex hex"),
     ("words: added decade facade", "words: added decade facade"),
     ("mail bob.smith@example.co.uk now", "mail email now"),
     ("see https://x.example/a?b=1#c, then", "see url then"),

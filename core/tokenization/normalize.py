@@ -43,8 +43,8 @@ _IDENTIFIERS = (
 _NUMBERS = (
     ("block", r"\bblk_-?[0-9]+(?:_[0-9]+)?\b"),
     ("hex", rf"\b0[xX]{_HEX}+\b"),
-    # Bare hexadecimal needs a digit and a letter, or words like "added" would go; either may come first.
-    ("hex", rf"\b(?:[0-9]+[A-Fa-f]{_HEX}{{4,}}|[A-Fa-f]+[0-9]{_HEX}{{4,}})\b"),
+    # Bare hexadecimal needs a digit and a letter, or words like "added" would go; no word is 8 such letters long.
+    ("hex", rf"\b(?:[0-9]+[A-Fa-f]{_HEX}{{4,}}|[A-Fa-f]+[0-9]{_HEX}{{4,}}|[A-Fa-f]{{8,}})\b"),
     ("num", rf"(?:\B-)?\b{_NUMBER}\b"),
     ("0", r"[0-9]+"),  # digits inside a word: sshd2, r00-m1
 )
