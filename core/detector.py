@@ -12,7 +12,7 @@ import hashlib
 import importlib.metadata
 import json
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,9 +21,10 @@ import polars as pl
 
 from core.config import Config
 from core.errors import BundleError, InputError, WorkbenchError
-from core.records import Decision, EncodedBatch, Progress, Scorer, no_progress
+from core.records import Decision, EncodedBatch, Explanation, Progress, Scorer, no_progress
 from core.scoring import scorer_class
 from core.scoring.fusion import Fusion
+from core.scoring.reasons import SEPARATOR, reasons
 from core.scoring.sessions import SessionScorer
 from core.tokenization.log_tokenizer import LogTokenizer
 from core.tokenization.normalize import Normalizer
@@ -38,28 +39,6 @@ SCORE_TOLERANCE = 1e-4
 MIN_TEXTS_TO_HOLD_BACK = 10
 NEAREST_SHOWN = 2_000  # the nearest normal line is looked up for this many of the highest scores
 LIBRARIES = ("torch", "tokenizers", "numpy", "polars", "scikit-learn")
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Why one line got its score.
-
-    Attributes:
-        contributions: scorer name to its share of the fused score; they add up to it (weighted sum).
-        tokens: word pieces of the normalized text, continuations marked with ##.
-        surprise: -ln p of each token given the others, NaN where no network ran.
-        expected: for each token what the network would have put there, with probabilities.
-        nearest: the most similar learnt text, or None.
-    """
-
-    decision: Decision
-    normalized_text: str
-    scores: dict[str, float]
-    contributions: dict[str, float]
-    tokens: list[str]
-    surprise: list[float]
-    expected: list[list[tuple[str, float]]]
-    nearest: str | None
 
 
 class LogDetector:
@@ -224,7 +203,9 @@ class LogDetector:
             pl.Series("is_anomaly", (score >= self.threshold_).astype(np.int8)),
             *(pl.Series(f"raw_{name}", values, dtype=pl.Float64) for name, values in raw.items()),
             *(pl.Series(name, values, dtype=pl.Float64) for name, values in calibrated.items()),
-            pl.Series("reason", self._reasons(batch, calibrated, score), dtype=pl.String),
+            pl.Series(
+                "reason", reasons(batch, score, calibrated, self.fusion_, self.scorers_.get("tfidf")), dtype=pl.String
+            ),
             pl.Series("tokens", tokens, dtype=pl.List(pl.String)),
             pl.Series("surprise", surprise, dtype=pl.List(pl.Float32)),
             pl.Series("nearest", self._nearest(batch, score), dtype=pl.String),
@@ -258,7 +239,7 @@ class LogDetector:
                 is_anomaly=bool(scored["is_anomaly"]),
                 fused_score=scored["score"],
                 threshold=self.threshold_,
-                reasons=[reason for reason in scored["reason"].split("; ") if reason],
+                reasons=[reason for reason in scored["reason"].split(SEPARATOR) if reason],
             ),
             normalized_text=scored["normalized_text"],
             scores={name: scored[name] for name in names},
@@ -313,28 +294,6 @@ class LogDetector:
             for row, text in zip(rows, tfidf.nearest(batch.take(rows)), strict=True):
                 nearest[row] = text
         return nearest
-
-    def _reasons(self, batch: EncodedBatch, calibrated: dict[str, np.ndarray], score: np.ndarray) -> list[str]:
-        """A short sentence a text: what is new in it, its severity, and the scorers that weigh most."""
-        contributions = self.fusion_.contributions(calibrated)
-        names = list(contributions)
-        shares = np.stack([contributions[name] for name in names], axis=1) if names else np.zeros((len(batch), 0))
-        top = np.argsort(-shares, axis=1, kind="stable")[:, :3]
-        tfidf: Any = self.scorers_.get("tfidf")
-        unknown = tfidf.unknown_terms(batch) if tfidf is not None else [[]] * len(batch)
-        reasons = []
-        for row in range(len(batch)):
-            if score[row] < self.threshold_ / 2:
-                reasons.append("")
-                continue
-            parts = []
-            if unknown[row]:
-                parts.append("words of no other message: " + ", ".join(word[:40] for word in unknown[row][:4]))
-            if batch.levels[row] in ("warning", "error", "critical"):
-                parts.append(f"level {batch.levels[row]}")
-            parts.append("mostly " + ", ".join(f"{names[n]} {calibrated[names[n]][row]:.2f}" for n in top[row]))
-            reasons.append("; ".join(parts))
-        return reasons
 
     # ---------------------------------------------------------- save, load
 

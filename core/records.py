@@ -137,3 +137,25 @@ class Decision:
     fused_score: float  # 0 to 1
     threshold: float
     reasons: list[str]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why one line got its score.
+
+    Attributes:
+        contributions: scorer name to its share of the fused score; they add up to it (weighted sum).
+        tokens: word pieces of the normalized text, continuations marked with ##.
+        surprise: -ln p of each token given the others, NaN where no network ran.
+        expected: for each token what the network would have put there, with probabilities.
+        nearest: the most similar learnt text, or None.
+    """
+
+    decision: Decision
+    normalized_text: str
+    scores: dict[str, float]
+    contributions: dict[str, float]
+    tokens: list[str]
+    surprise: list[float]
+    expected: list[list[tuple[str, float]]]
+    nearest: str | None

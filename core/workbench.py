@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import re
 import time
 from collections.abc import Sequence
@@ -12,48 +11,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from core import jobs as _jobs
 from core.cards import write_card
 from core.config import Config, ReadConfig, home, models_folder
-from core.detector import NEAREST_SHOWN, Explanation, LogDetector, read_bundle
+from core.detector import NEAREST_SHOWN, LogDetector, read_bundle
 from core.errors import BundleError, InputError, WorkbenchError
 from core.evaluate import measures
-from core.ingest.files import read_chunks
 from core.jobs import JobRun, JobStatus
-from core.records import Progress, no_progress
+from core.preview import FormatInfo, Preview, formats, messages, preview
+from core.records import Explanation, Progress, no_progress
 from core.runner import Reading, SerialRunner
 from core.store import RunInfo, RunReader, RunWriter, Store, new_run_id
-from core.tokenization.headers import CONTAINERS, FORMATS, parse
-from core.tokenization.normalize import Normalizer
 
-__all__ = ["JobStatus", "ReadConfig", "RunInfo", "RunReader"]  # for the pages' annotations
+# What the pages use as it is.
+__all__ = ["FormatInfo", "JobStatus", "Preview", "ReadConfig", "RunInfo", "RunReader", "formats", "messages", "preview"]
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 EXPORT_SUFFIXES = (".csv", ".jsonl", ".parquet")
 QUICK_WEIGHTS = {"novelty": 0.5, "tfidf": 1.5, "severity": 1.5}
 """Scorers that need no network: seconds instead of minutes to fit."""
-
-
-@dataclass(frozen=True)
-class Preview:
-    """The first lines of an input as the workbench reads them; `rows` has a row a line."""
-
-    format: str
-    shares: dict[str, float]
-    rows: pl.DataFrame
-    notes: list[str]
-    n_bytes: int
-
-
-@dataclass(frozen=True)
-class FormatInfo:
-    """A log format that is recognized."""
-
-    name: str
-    description: str
-    example: str
 
 
 @dataclass(frozen=True)
@@ -72,52 +49,6 @@ class ModelInfo:
 
 
 # ------------------------------------------------------------------ look
-
-
-def formats() -> list[FormatInfo]:
-    """Every log format that is recognized."""
-    known = [FormatInfo(form.name, form.description, form.example) for form in FORMATS if form.description]
-    distinct = {info.name: info for info in reversed(known)}
-    containers = [FormatInfo(name, *texts) for name, texts in CONTAINERS.items()]
-    return [*reversed(distinct.values()), *containers]
-
-
-def preview(path: Path, read: ReadConfig | None = None, n: int = 20) -> Preview:
-    """Parse the first lines of a file, and say what format they have.
-
-    Raises:
-        InputError: the file cannot be read.
-    """
-    read = read or ReadConfig()
-    chunk = next(iter(read_chunks(path, read)))
-    sample = min(len(chunk.lines), 1_000)
-    normalizer = Normalizer(read, reference_utc=_modified(path))
-    sessions = None if chunk.sessions is None else chunk.sessions[:sample]
-    noted = {row: reason for row, reason in chunk.rejections.items() if row < sample}
-    table = normalizer.process(1, chunk.lines[:sample], noted, sessions)
-    texts = normalizer.texts().select("text_id", "normalized_text")
-    rows = table.join(texts, on="text_id", how="left", maintain_order="left").drop("text_id")
-    total = sum(normalizer.format_counts.values())
-    shares = {name: count / total for name, count in sorted(normalizer.format_counts.items(), key=lambda f: -f[1])}
-    notes = []
-    if rejected := int(rows["rejection"].is_not_null().sum()):
-        notes.append(f"{rejected:,} of the first {sample:,} lines were not read as their format says")
-    if rows["timestamp_utc"].null_count() == len(rows):
-        notes.append("no timestamps were found: alerts will be counted per 10,000 lines instead of per day")
-    elif {"syslog"} & set(shares):
-        year = rows["timestamp_utc"].drop_nulls()[0].year
-        notes.append(f"RFC 3164 syslog writes no year and no zone: read as {year} in {read.timezone}")
-    if {"bgl", "thunderbird"} & set(shares):
-        notes.append("a label column in front of the line, where there is one, is left out of the text")
-    return Preview(next(iter(shares), "plain"), shares, rows.head(n), notes, Path(path).stat().st_size)
-
-
-def messages(raw: pl.Series) -> pl.Series:
-    """Lines as a table shows them: without the header that has columns of its own; a request keeps its status."""
-    parsed = parse(raw)
-    request = raw.str.replace(r"^.{0,200}?\] \"", '"')
-    shown = pl.when(pl.col("request")).then(request).otherwise("message")
-    return parsed.select(pl.when(shown != "").then(shown).otherwise(raw).alias("message"))["message"]
 
 
 def models() -> list[ModelInfo]:
@@ -445,7 +376,3 @@ def _model_info(folder: Path) -> ModelInfo:
         return ModelInfo(folder.name, str(folder), error=str(error))
     except (KeyError, TypeError) as error:
         return ModelInfo(folder.name, str(folder), error=f"{folder}: bundle.json is damaged ({error}); train it again")
-
-
-def _modified(path: Path) -> dt.datetime:
-    return dt.datetime.fromtimestamp(Path(path).stat().st_mtime, dt.UTC)
