@@ -19,6 +19,7 @@ import json
 import platform
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -155,6 +156,32 @@ def print_table(name: str, test: Test, seeds: list[int], runs: list[dict[str, di
     print(f"\nfit {times[0]}, score {times[1]}")
 
 
+def print_summary(everything: dict[str, dict]) -> None:
+    """One column a test: what the README shows."""
+
+    def mean(name: str, row: str, key: str) -> str:
+        return f"{np.mean([run[row][key] for run in everything[name]['runs']]):.3f}"
+
+    def line(title: str, cell: Callable[[str], str]) -> None:
+        print(f"| {title} | " + " | ".join(cell(name) for name in everything) + " |")
+
+    runs = next(iter(everything.values()))["runs"]
+    print(f"\n### PR-AUC, mean of {len(runs)} seeds\n")
+    line("", str)
+    line("---", lambda _: "---")
+    for row in runs[0]:
+        bold = "**" if row == "fused" else ""
+        line(f"{bold}{row}{bold}", lambda name, row=row, bold=bold: f"{bold}{mean(name, row, 'pr_auc')}{bold}")
+    line("prevalence", lambda name: f"{everything[name]['prevalence']:.3f}")
+    line(
+        "fused: spread over seeds",
+        lambda name: f"{np.ptp([r['fused']['pr_auc'] for r in everything[name]['runs']]):.3f}",
+    )
+    line("fused: ROC-AUC", lambda name: mean(name, "fused", "roc_auc"))
+    line("fused: F1 at its own threshold", lambda name: mean(name, "fused", "f1"))
+    line("fused: best F1, by labels", lambda name: mean(name, "fused", "best_f1"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "logs")
@@ -171,7 +198,13 @@ def main() -> None:
         test = make_test(args.data, name)
         runs = [measure(test, seed) for seed in args.seeds]
         print_table(name, test, args.seeds, runs)
-        everything[name] = {"seeds": args.seeds, "runs": runs, "config": dataclasses.asdict(Config())}
+        everything[name] = {
+            "seeds": args.seeds,
+            "prevalence": float(np.mean(test.labels)),
+            "runs": runs,
+            "config": dataclasses.asdict(Config()),
+        }
+    print_summary(everything)
     if args.json:
         args.json.write_text(json.dumps(everything, indent=1))
 

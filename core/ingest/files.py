@@ -210,7 +210,7 @@ class _Recoded(io.RawIOBase):
 
 def _refuse_binary(first: bytes, name: str) -> None:
     control = sum(first.count(byte) for byte in range(32) if byte not in b"\t\n\r\x1b")
-    if control > 0.1 * len(first):
+    if control > 0.05 * len(first):
         raise InputError(
             f"{name}: this is not a text log: {control / len(first):.0%} of its first {len(first):,} bytes are "
             "control characters; name a text file, or one compressed with gzip, zstd or bzip2"
