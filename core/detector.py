@@ -108,13 +108,13 @@ class LogDetector:
         checkpoints: Path | None,
     ) -> EncodedBatch:
         """Train tokenizer and network; the batch with embeddings, surprise and corrupted texts."""
+        progress("learning the vocabulary", 0, 1)
         # Imported here: scoring a line must not load transformers.
         from core.networks.tinylogbert import Encoder
         from core.training.corruption import corrupt
         from core.training.mlm import train_mlm
 
         config = self.config
-        progress("learning the vocabulary", 0, 1)
         distinct = texts["normalized_text"].unique(maintain_order=True).to_list()
         self.tokenizer_ = LogTokenizer(config.read).train(distinct, config.network.vocab_size)
         ids = self._ids(batch.texts)

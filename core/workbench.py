@@ -151,6 +151,7 @@ def score(
     """
     started = time.monotonic()
     config = config or Config()
+    progress("opening the model", 0, 1)
     detector = None if model is None else load_model(model)
     read = config.read if detector is None else _reading_of(detector, config.read)
     run_id = run_id or new_run_id()
