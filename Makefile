@@ -1,5 +1,5 @@
 # `make dashboard` and `make test` set up all they need (Python 3.11), then run.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || echo python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Where an index serves only the CUDA build: make … TORCH_PIP_ARGS="--index-url https://download.pytorch.org/whl/cpu"
