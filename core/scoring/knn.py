@@ -27,8 +27,3 @@ class KnnScorer(EmbeddingNeighbours):
         """
         bank, distances = self.bank(batch)
         return bank.line_distance(batch.texts, distances)
-
-    def nearest(self, batch: EncodedBatch) -> list[str | None]:
-        """The nearest learnt text other than the text itself; None where there is no other."""
-        bank, distances = self.bank(batch)
-        return bank.nearest_other(batch.texts, distances)
