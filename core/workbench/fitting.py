@@ -1,0 +1,45 @@
+"""From a reading to a fitted detector, the same for training, scoring and measuring."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.config import Config, ReadConfig
+from core.detector import LogDetector
+from core.errors import InputError
+from core.records import Progress
+from core.runner import Reading
+
+QUICK_WEIGHTS = {"novelty": 0.5, "tfidf": 1.5, "severity": 1.5}
+"""Scorers that need no network: seconds instead of minutes to fit."""
+
+
+def quick(config: Config) -> Config:
+    """The same settings with the scorers that need no network."""
+    return dataclasses.replace(config, scoring=dataclasses.replace(config.scoring, weights=dict(QUICK_WEIGHTS)))
+
+
+def fitted(reading: Reading, config: Config, progress: Progress) -> LogDetector:
+    """A detector that learnt from what was read, sessions too where there are any."""
+    detector = LogDetector(config).fit(reading.texts, progress)
+    if reading.sessions is not None:
+        detector.fit_sessions(reading.sessions, detector.score(reading.texts, progress))
+    return detector
+
+
+def reading_of(detector: LogDetector, asked: ReadConfig) -> ReadConfig:
+    """The bundle's reading; sessions, year and zone as asked, for they do not touch the text."""
+    own = detector.config.read
+    return dataclasses.replace(own, year=asked.year, timezone=asked.timezone, sessions=asked.sessions or own.sessions)
+
+
+def refuse_empty(reading: Reading, paths: Sequence[str | Path]) -> None:
+    """Refuse an input without one line of text.
+
+    Raises:
+        InputError: there is none.
+    """
+    if reading.texts.is_empty():
+        raise InputError(f"{paths[0]}: {reading.n_lines:,} lines and all of them blank; nothing to score")

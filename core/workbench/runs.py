@@ -1,0 +1,148 @@
+"""Runs: scoring logs, what was scored before, and the threshold of each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.config import Config, home
+from core.detector import NEAREST_SHOWN, LogDetector
+from core.errors import WorkbenchError
+from core.records import Progress, no_progress
+from core.runner import Reading, SerialRunner
+from core.store import RunInfo, RunReader, RunWriter, Store, new_run_id
+from core.workbench.fitting import fitted, reading_of, refuse_empty
+from core.workbench.models import load_model
+
+EXPORT_SUFFIXES = (".csv", ".jsonl", ".parquet")
+
+
+def runs() -> list[RunInfo]:
+    """Stored runs, newest first."""
+    return Store().runs()
+
+
+def run(run_id: str) -> RunReader:
+    """Reads a stored run."""
+    return RunReader(run_id)
+
+
+def delete_run(run_id: str) -> None:
+    """Remove a stored run and its thresholds."""
+    Store().delete_run(run_id)
+
+
+def threshold(run_id: str) -> float:
+    """The threshold set last for a run, or its bundle's own."""
+    return Store().threshold(run_id)
+
+
+def set_threshold(run_id: str, value: float) -> None:
+    """Set a threshold for a run: a new version, the old ones stay."""
+    Store().set_threshold(run_id, value)
+
+
+def inbox() -> Path:
+    """The folder of uploaded files, created where missing."""
+    folder = home() / "inbox"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WorkbenchError(
+            f"{folder}: the data folder cannot be made: {error.strerror}; set TINYLOGBERT_HOME"
+        ) from error
+    return folder
+
+
+def samples() -> list[Path]:
+    """The logs that ship with the workbench."""
+    folder = Path(__file__).resolve().parents[2] / "sample_logs"
+    return sorted(path for path in folder.glob("**/*.txt") if path.is_file())
+
+
+def score(
+    paths: Sequence[str | Path],
+    model: str | None = None,
+    config: Config | None = None,
+    run_id: str | None = None,
+    progress: Progress = no_progress,
+) -> RunInfo:
+    """Score logs and store the run.
+
+    Args:
+        paths: logs, or "-".
+        model: a bundle's name or folder; None fits on the logs themselves, their anomalies still inside.
+        config: settings of that fit; with a model only its reading of times and sessions counts, so that a line
+            always has the text it was learnt with.
+        run_id: a name for the run; None makes one.
+        progress: told the steps; may raise JobCancelled.
+
+    Raises:
+        WorkbenchError: input, bundle or store cannot be used.
+    """
+    started = time.monotonic()
+    config = config or Config()
+    progress("opening the model", 0, 1)
+    detector = None if model is None else load_model(model)
+    read = config.read if detector is None else reading_of(detector, config.read)
+    run_id = run_id or new_run_id()
+    with RunWriter(run_id) as writer:
+        reading = SerialRunner().read(paths, read, keep=writer.add_lines, progress=progress)
+        refuse_empty(reading, paths)
+        if detector is None:
+            detector = fitted(reading, config, progress)
+        texts = detector.score(reading.texts, progress)
+        progress("storing the run", 0, 1)
+        sessions = session_threshold = None
+        if reading.sessions is not None:
+            sessions, session_threshold = detector.score_sessions(reading.sessions, texts)
+        seconds = time.monotonic() - started
+        info = {
+            "name": _title(paths),
+            "source_path": str(paths[0]) if str(paths[0]) == "-" else str(Path(paths[0]).absolute()),
+            "model": model,
+            "threshold": detector.threshold_,
+            "session_threshold": session_threshold,
+            "scorers": list(detector.scorers_),
+            "weights": dict(detector.fusion_.weights),
+            "format": reading.format,
+            "notes": _notes(reading, detector, model),
+            "seconds": round(seconds, 2),
+            "lines_per_second": round(reading.n_lines / max(seconds, 1e-6)),
+            "config": detector.config.to_dict(),
+        }
+        stored = writer.finish(texts, info, sessions)
+    Store().register(run_id)
+    return stored
+
+
+def check_outputs(*paths: Path | None) -> None:
+    """Refuse an output that could not be written, before the work and not after it.
+
+    Raises:
+        WorkbenchError: another suffix, or no such folder.
+    """
+    for path in paths:
+        if path is None:
+            continue
+        if path.suffix.lower() not in EXPORT_SUFFIXES:
+            raise WorkbenchError(f"{path}: results are written as {', '.join(EXPORT_SUFFIXES)}; choose one")
+        if not path.absolute().parent.is_dir():
+            raise WorkbenchError(f"{path}: there is no folder {path.absolute().parent}; create it first")
+
+
+def _title(paths: Sequence[str | Path]) -> str:
+    first = "standard input" if str(paths[0]) == "-" else Path(paths[0]).name
+    return first if len(paths) == 1 else f"{first} and {len(paths) - 1} more"
+
+
+def _notes(reading: Reading, detector: LogDetector, model: str | None) -> list[str]:
+    notes = []
+    if model is None:
+        notes.append("Fitted on this file itself: what is frequent in it counts as normal.")
+    if reading.n_rejected:
+        notes.append(f"{reading.n_rejected:,} lines were not read as their format says; they are kept and scored.")
+    if len(reading.texts) > NEAREST_SHOWN:
+        notes.append(f"The nearest normal line is shown for the {NEAREST_SHOWN:,} most abnormal messages.")
+    return notes
