@@ -38,6 +38,7 @@ SCORE_TOLERANCE = 1e-4
 """Scores of the same line differ by at most this on one machine, whatever is scored beside it."""
 MIN_TEXTS_TO_HOLD_BACK = 10
 NEAREST_SHOWN = 2_000  # the nearest normal line is looked up for this many of the highest scores
+EMBEDDINGS_KEPT = 20_000  # texts whose embedding is handed on for a map: half the highest scores, half drawn by content
 LIBRARIES = ("torch", "tokenizers", "numpy", "polars", "scikit-learn")
 
 
@@ -186,7 +187,9 @@ class LogDetector:
 
         Returns:
             The texts with score (0 to 1, higher is more abnormal), is_anomaly (0/1), raw_<scorer> and <scorer>
-            (calibrated, 0 to 1) for each scorer, reason, tokens, surprise (-ln p a token), nearest (or null).
+            (calibrated, 0 to 1) for each scorer, reason, nearest (or null); tokens, and for each of them surprise
+            (-ln p), expected (the likeliest token in its place) and expected_p (its probability); embedding ([CLS]
+            vector, null without a network and for all but EMBEDDINGS_KEPT texts).
         """
         batch = _batch(texts)
         if self.encoder_ is not None:
@@ -197,7 +200,6 @@ class LogDetector:
             raw[name] = scorer.score(batch)
         calibrated = self.fusion_.calibrate(raw)
         score = self.fusion_.combine(calibrated)
-        tokens, surprise = self._tokens(batch)
         return texts.with_columns(
             pl.Series("score", score, dtype=pl.Float64),
             pl.Series("is_anomaly", (score >= self.threshold_).astype(np.int8)),
@@ -206,9 +208,9 @@ class LogDetector:
             pl.Series(
                 "reason", reasons(batch, score, calibrated, self.fusion_, self.scorers_.get("tfidf")), dtype=pl.String
             ),
-            pl.Series("tokens", tokens, dtype=pl.List(pl.String)),
-            pl.Series("surprise", surprise, dtype=pl.List(pl.Float32)),
             pl.Series("nearest", self._nearest(batch, score), dtype=pl.String),
+            *self._tokens(batch),
+            pl.Series("embedding", self._kept_embeddings(batch, score), dtype=pl.List(pl.Float32)),
         )
 
     def score_sessions(self, counts: pl.DataFrame, texts: pl.DataFrame) -> tuple[pl.DataFrame, float]:
@@ -246,7 +248,7 @@ class LogDetector:
             contributions={name: float(values[0]) for name, values in contributions.items()},
             tokens=scored["tokens"],
             surprise=scored["surprise"],
-            expected=self._expected(scored["normalized_text"]),
+            expected=list(zip(scored["expected"], scored["expected_p"], strict=True)),
             nearest=scored["nearest"],
         )
 
@@ -261,30 +263,52 @@ class LogDetector:
         row = {text: number for number, text in enumerate(distinct)}
         rows = np.array([row[text] for text in batch.texts])
         assert self.encoder_ is not None  # noqa: S101 - callers check
-        embeddings, surprise = self.encoder_.encode(self._ids(distinct), progress)
-        return replace(batch, embeddings=embeddings[rows], token_surprise=surprise[rows])
+        encoded = self.encoder_.encode(self._ids(distinct), progress)
+        return replace(
+            batch,
+            embeddings=encoded.embeddings[rows],
+            token_surprise=encoded.surprise[rows],
+            expected=encoded.expected[rows],
+            expected_p=encoded.expected_p[rows],
+        )
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
         return self.tokenizer_.encode(texts, self.config.network.max_tokens)
 
-    def _tokens(self, batch: EncodedBatch) -> tuple[list[list[str]], list[list[float]]]:
-        if self.encoder_ is None or batch.token_surprise is None:
+    def _tokens(self, batch: EncodedBatch) -> list[pl.Series]:
+        """The columns with an entry a token: tokens, surprise, expected, expected_p."""
+        surprise: list[list[float]]
+        expected: list[list[str]]
+        probability: list[list[float]]
+        if batch.token_surprise is None or batch.expected is None or batch.expected_p is None:
             tokens = [text.split() for text in batch.texts]
-            return tokens, [[float("nan")] * len(words) for words in tokens]
-        tokens = self.tokenizer_.pieces(batch.texts, self.config.network.max_tokens)
-        return tokens, [
-            [float(value) for value in row[: len(pieces)]]
-            for row, pieces in zip(batch.token_surprise, tokens, strict=True)
+            surprise = [[float("nan")] * len(words) for words in tokens]
+            expected, probability = [[] for _ in tokens], [[] for _ in tokens]
+        else:
+            tokens = self.tokenizer_.pieces(batch.texts, self.config.network.max_tokens)
+            lengths = [len(pieces) for pieces in tokens]
+            name = np.array(self.tokenizer_.names, dtype=object)
+            surprise = _cut(batch.token_surprise, lengths)
+            expected = _cut(name[batch.expected], lengths)
+            probability = _cut(batch.expected_p, lengths)
+        return [
+            pl.Series("tokens", tokens, dtype=pl.List(pl.String)),
+            pl.Series("surprise", surprise, dtype=pl.List(pl.Float32)),
+            pl.Series("expected", expected, dtype=pl.List(pl.String)),
+            pl.Series("expected_p", probability, dtype=pl.List(pl.Float32)),
         ]
 
-    def _expected(self, text: str) -> list[list[tuple[str, float]]]:
-        if self.encoder_ is None:
-            return []
-        name = self.tokenizer_.vocabulary.id_to_token
-        return [
-            [(str(name(token)), probability) for token, probability in place]
-            for place in self.encoder_.expected(self._ids([text])[0])
-        ]
+    def _kept_embeddings(self, batch: EncodedBatch, score: np.ndarray) -> list[np.ndarray | None]:
+        kept: list[np.ndarray | None] = [None] * len(batch)
+        if batch.embeddings is not None:
+            rows = np.argsort(-score, kind="stable")
+            if len(rows) > EMBEDDINGS_KEPT:
+                highest, rest = np.split(rows, [EMBEDDINGS_KEPT // 2])
+                drawn = np.argsort([_draw(batch.texts[row], self.config.seed) for row in rest], kind="stable")
+                rows = np.concatenate([highest, rest[drawn[: EMBEDDINGS_KEPT - len(highest)]]])
+            for row in rows:
+                kept[row] = batch.embeddings[row]
+        return kept
 
     def _nearest(self, batch: EncodedBatch, score: np.ndarray) -> list[str | None]:
         nearest: list[str | None] = [None] * len(batch)
@@ -401,6 +425,11 @@ def _batch(texts: pl.DataFrame) -> EncodedBatch:
         counts=texts["count"].to_numpy().astype(np.int64),
         levels=texts["level_class"].to_list(),
     )
+
+
+def _cut(values: np.ndarray, lengths: list[int]) -> list[list]:
+    """Rows [B, T] as lists of their own lengths."""
+    return [row[:length].tolist() for row, length in zip(values, lengths, strict=True)]
 
 
 def _steps(n_texts: int, most: int) -> int:

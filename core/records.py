@@ -79,6 +79,8 @@ class EncodedBatch:
         levels: level class of each text (LEVEL_CLASSES), length B.
         embeddings: [B, D] float32 [CLS] vectors, or None where no network ran.
         token_surprise: [B, T] float32, -ln p of each token given the others; NaN where there is no token. Or None.
+        expected: [B, T] int32, id of the token likeliest in each place, and `expected_p` [B, T] float32, its
+            probability. Or None.
         corrupted: the same fields for corrupted texts, handed over for `mlp_head` to learn from; else None.
     """
 
@@ -87,6 +89,8 @@ class EncodedBatch:
     levels: list[str]
     embeddings: np.ndarray | None = None
     token_surprise: np.ndarray | None = None
+    expected: np.ndarray | None = None
+    expected_p: np.ndarray | None = None
     corrupted: EncodedBatch | None = None
 
     def __len__(self) -> int:
@@ -94,13 +98,13 @@ class EncodedBatch:
 
     def take(self, rows: np.ndarray) -> EncodedBatch:
         """The batch of these row numbers, in their order; `corrupted` is passed on whole."""
+        arrays = {name: getattr(self, name) for name in ("embeddings", "token_surprise", "expected", "expected_p")}
         return EncodedBatch(
             texts=[self.texts[row] for row in rows],
             counts=self.counts[rows],
             levels=[self.levels[row] for row in rows],
-            embeddings=None if self.embeddings is None else self.embeddings[rows],
-            token_surprise=None if self.token_surprise is None else self.token_surprise[rows],
             corrupted=self.corrupted,
+            **{name: None if values is None else values[rows] for name, values in arrays.items()},
         )
 
 
@@ -147,7 +151,7 @@ class Explanation:
         contributions: scorer name to its share of the fused score; they add up to it (weighted sum).
         tokens: word pieces of the normalized text, continuations marked with ##.
         surprise: -ln p of each token given the others, NaN where no network ran.
-        expected: for each token what the network would have put there, with probabilities.
+        expected: for each token what the network would have put there, and its probability; empty where none ran.
         nearest: the most similar learnt text, or None.
     """
 
@@ -157,5 +161,5 @@ class Explanation:
     contributions: dict[str, float]
     tokens: list[str]
     surprise: list[float]
-    expected: list[list[tuple[str, float]]]
+    expected: list[tuple[str, float]]
     nearest: str | None

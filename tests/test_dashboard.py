@@ -61,7 +61,10 @@ def stored_run(run_id: str = "run-1", name: str = "auth.log", n_lines: int = 500
             "reason": ["", "never seen; level error"],
             "tokens": [["session", "opened"], ["login", "failed"]],
             "surprise": [[0.1, 0.2], [7.0, 9.0]],
+            "expected": [["session", "closed"], ["session", "opened"]],
+            "expected_p": [[0.9, 0.8], [0.7, 0.6]],
             "nearest": [None, "session opened num"],
+            "embedding": [[1.0, 0.0], [0.0, 1.0]],
             **{f"{prefix}{name}": [0.1, 0.9] for name in SCORERS for prefix in ("", "raw_")},
         }
     )

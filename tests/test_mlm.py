@@ -75,7 +75,7 @@ def test_it_learns_what_decides_what(tokenizer: Tokenizer, ids: list[list[int]],
     assert losses[-1] < 0.7 * losses[0]  # type: ignore[operator]
     assert steps == [("training TinyLogBERT", step, 150) for step in range(1, 151)]
     texts = ["read file opened for user3", "read session opened for user3"]
-    _, surprise = Encoder(network, torch.float32).encode([tokenizer.encode(text).ids for text in texts])
+    surprise = Encoder(network, torch.float32).encode([tokenizer.encode(text).ids for text in texts]).surprise
     assert surprise[0, 1] < 0.5
     assert surprise[1, 1] > 3
     assert capfd.readouterr() == ("", "")

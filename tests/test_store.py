@@ -68,7 +68,10 @@ def texts_table(counts: tuple[int, int, int] = (3, 2, 1)) -> pl.DataFrame:
             "reason": ["", "level error", "-never seen"],
             "tokens": [["service", "started"], ["disk", "failed", "number"], ["=", "cmd"]],
             "surprise": [[0.1, 0.2], [3.0, 4.0, 0.5], []],
+            "expected": [["service", "stopped"], ["job", "done", "number"], []],
+            "expected_p": [[0.9, 0.6], [0.8, 0.7, 0.6], []],
             "nearest": [None, "service started", None],
+            "embedding": [[1.0, 0.0], None, [0.5, -0.5]],
         }
     )
 
@@ -109,6 +112,9 @@ def test_one_line_with_everything() -> None:
     assert (line["raw"], line["host"], line["score"], line["raw_knn"]) == (LINES[2][0], "web-2", 0.8, 30.0)
     assert line["tokens"] == ["disk", "failed", "number"]
     assert line["surprise"] == pytest.approx([3.0, 4.0, 0.5])
+    assert line["expected"] == ["job", "done", "number"]
+    assert line["expected_p"] == pytest.approx([0.8, 0.7, 0.6])
+    assert "embedding" not in line
     assert (line["nearest"], line["timestamp_utc"]) == ("service started", datetime(2024, 5, 1, 12, 0, 3))
     blank = reader.line(2)
     assert (blank["raw"], blank["score"], blank["tokens"], blank["normalized_text"]) == ("", 0.0, None, None)
@@ -194,11 +200,27 @@ def test_export_has_one_row_a_physical_line(tmp_path: Path, monkeypatch: pytest.
     assert [row["is_anomaly"] for row in rows] == list("0010001")
 
 
+def test_embeddings_of_the_texts_that_have_one() -> None:
+    text_ids, vectors = RunReader(write_run()).embeddings()
+    assert text_ids.tolist() == [0, 2]
+    assert vectors.tolist() == [[1.0, 0.0], [0.5, -0.5]]
+
+
+def test_a_run_without_a_network_has_no_embeddings() -> None:
+    texts = texts_table().with_columns(embedding=pl.lit(None))
+    with RunWriter("plain") as writer:
+        writer.add_lines(log_table(LINES))
+        writer.finish(texts, {"name": "x.log", "threshold": 0.5, "scorers": ["knn", "severity"]})
+    text_ids, vectors = RunReader("plain").embeddings()
+    assert (len(text_ids), len(vectors)) == (0, 0)
+
+
 def test_csv_cells_survive_quoting(tmp_path: Path) -> None:
     cells = ["a,b", 'say "hi"', "line\nbreak", "carriage\rreturn", "\tTab", "\rCR", "+1", "@x", "a=b", "é\x00"]
     rows = pl.DataFrame({"normalized_text": cells, "text_id": range(10), "count": [1] * 10, "score": [0.0] * 10})
     empty = [pl.lit("").alias(name) for name in ("level_class", "example", "reason", "nearest")]
-    texts = rows.with_columns(*empty, tokens=pl.lit([]), surprise=pl.lit([]))
+    lists = [pl.lit([]).alias(name) for name in ("tokens", "surprise", "expected", "expected_p", "embedding")]
+    texts = rows.with_columns(*empty, *lists)
     with RunWriter("run") as writer:
         writer.add_lines(log_table([("x", text_id, None, None, None, None) for text_id in range(10)]))
         writer.finish(texts, {"name": "x", "threshold": 0.5, "scorers": []})

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from core.config import NetworkConfig
 from core.errors import BundleError
-from core.networks.tinylogbert import CLS_ID, MASK_ID, SEP_ID, SPECIAL_TOKENS, Encoder, TinyLogBert
+from core.networks.tinylogbert import CLS_ID, MASK_ID, PAD_ID, SEP_ID, SPECIAL_TOKENS, Encoder, TinyLogBert
 
 SMALL = NetworkConfig(vocab_size=300, hidden_size=64, n_layers=2, n_heads=4, max_tokens=128)
 TIED = {"cls.predictions.decoder.weight", "cls.predictions.decoder.bias"}
@@ -81,15 +81,16 @@ def test_equals_bert_for_masked_lm(network: TinyLogBert) -> None:
 def test_a_text_has_the_same_bits_in_any_company(network: TinyLogBert, dtype: torch.dtype) -> None:
     encoder = Encoder(network, dtype)
     texts = random_texts(150)
-    embeddings, surprise = encoder.encode(texts)
+    whole = encoder.encode(texts)
     order = random.Random(1).sample(range(len(texts)), len(texts))
-    shuffled_embeddings, shuffled_surprise = encoder.encode([texts[row] for row in order])
-    assert np.array_equal(shuffled_embeddings, embeddings[order])
-    assert np.array_equal(shuffled_surprise, surprise[order], equal_nan=True)
+    shuffled = encoder.encode([texts[row] for row in order])
+    for name in ("embeddings", "surprise", "expected", "expected_p"):
+        assert np.array_equal(getattr(shuffled, name), getattr(whole, name)[order], equal_nan=True)
     for row in range(0, len(texts), 5):
-        alone, surprise_alone = encoder.encode([texts[row]])
-        assert np.array_equal(alone[0], embeddings[row])
-        assert np.array_equal(surprise_alone[0], surprise[row, : len(texts[row]) - 2])
+        alone = encoder.encode([texts[row]])
+        assert np.array_equal(alone.embeddings[0], whole.embeddings[row])
+        assert np.array_equal(alone.surprise[0], whole.surprise[row, : len(texts[row]) - 2])
+    embeddings = whole.embeddings
     assert np.array_equal(encoder.embed(texts), embeddings)
     torch.set_num_threads(2)
     assert np.array_equal(encoder.embed(texts), embeddings)
@@ -97,10 +98,11 @@ def test_a_text_has_the_same_bits_in_any_company(network: TinyLogBert, dtype: to
 
 def test_bfloat16_stays_near_float32(network: TinyLogBert) -> None:
     texts = random_texts(40)
-    exact, exact_surprise = Encoder(network, torch.float32).encode(texts)
-    near, near_surprise = Encoder(network, torch.bfloat16).encode(texts)
-    assert (np.linalg.norm(near - exact, axis=1) / np.linalg.norm(exact, axis=1)).max() < 0.02
-    assert np.nanmax(np.abs(near_surprise - exact_surprise)) < 0.1
+    exact = Encoder(network, torch.float32).encode(texts)
+    near = Encoder(network, torch.bfloat16).encode(texts)
+    distance = np.linalg.norm(near.embeddings - exact.embeddings, axis=1)
+    assert (distance / np.linalg.norm(exact.embeddings, axis=1)).max() < 0.02
+    assert np.nanmax(np.abs(near.surprise - exact.surprise)) < 0.1
 
 
 def test_surprise_of_a_short_text_is_its_exact_pseudo_likelihood(network: TinyLogBert) -> None:
@@ -112,22 +114,24 @@ def test_surprise_of_a_short_text_is_its_exact_pseudo_likelihood(network: TinyLo
             masked[position] = MASK_ID
             hidden = network(torch.tensor([masked]), torch.ones(1, 6))
             expected.append(-network.token_logits(hidden)[0, position].log_softmax(-1)[text[position]].item())
-    _, surprise = Encoder(network, torch.float32).encode([text, random_texts(9)[-1]])
+    surprise = Encoder(network, torch.float32).encode([text, random_texts(9)[-1]]).surprise
     np.testing.assert_allclose(surprise[0, :4], expected, atol=1e-4)
     assert np.isnan(surprise[0, 4:]).all()
 
 
-def test_expected_names_the_likeliest_tokens_with_the_probabilities_of_encode(network: TinyLogBert) -> None:
-    encoder = Encoder(network)
-    text = next(text for text in random_texts(50) if len(text) == 33)
-    _, surprise = encoder.encode([text])
-    answers = encoder.expected(text, top=SMALL.vocab_size)
-    assert len(answers) == 31
-    for token, nats, answer in zip(text[1:-1], surprise[0], answers, strict=True):
-        probabilities = [p for _, p in answer]
-        assert probabilities == sorted(probabilities, reverse=True)
-        assert dict(answer)[token] == pytest.approx(np.exp(-nats), rel=1e-5)
-    assert [answer[:3] for answer in answers] == encoder.expected(text, top=3)
+def test_the_expected_token_is_the_likeliest_where_the_text_is_hidden(network: TinyLogBert) -> None:
+    text = [CLS_ID, 17, 250, 17, 99, SEP_ID]
+    encoded = Encoder(network, torch.float32).encode([text, random_texts(9)[-1]])
+    with torch.inference_mode():
+        for position in range(1, 5):
+            masked = list(text)
+            masked[position] = MASK_ID
+            hidden = network(torch.tensor([masked]), torch.ones(1, 6))
+            best = network.token_logits(hidden)[0, position].softmax(-1).max(0)
+            assert encoded.expected[0, position - 1] == best.indices
+            assert encoded.expected_p[0, position - 1] == pytest.approx(best.values.item(), abs=1e-5)
+    assert (encoded.expected[0, 4:] == PAD_ID).all()
+    assert np.isnan(encoded.expected_p[0, 4:]).all()
 
 
 def test_resample_rewrites_only_what_it_is_told_to(network: TinyLogBert) -> None:
@@ -147,9 +151,9 @@ def test_progress_counts_texts_and_no_text_is_no_error(network: TinyLogBert) -> 
     Encoder(network).embed(random_texts(90), lambda *told: seen.append(told))
     assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
     assert seen[-1] == ("reading with TinyLogBERT", 90, 90)
-    embeddings, surprise = Encoder(network).encode([])
-    assert embeddings.shape == (0, SMALL.hidden_size)
-    assert surprise.shape == (0, 0)
+    nothing = Encoder(network).encode([])
+    assert nothing.embeddings.shape == (0, SMALL.hidden_size)
+    assert nothing.surprise.shape == (0, 0)
 
 
 @pytest.mark.parametrize("text", [[CLS_ID, *[7] * 127, SEP_ID], [CLS_ID, 7], [7, SEP_ID], []])

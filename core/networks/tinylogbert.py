@@ -131,6 +131,23 @@ class TinyLogBert(nn.Module):
         return network.eval()
 
 
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """What `Encoder.encode` makes of N texts; `[n, j]` belongs to `ids[n][1 + j]`.
+
+    Attributes:
+        embeddings: [N, D] float32, [CLS] vectors.
+        surprise: [N, T] float32 in nats, 0 or more, higher is stranger; NaN past a text's last inner token.
+        expected: [N, T] int32, the likeliest token there; PAD past the last.
+        expected_p: [N, T] float32, its probability, 0 to 1; NaN past the last.
+    """
+
+    embeddings: np.ndarray
+    surprise: np.ndarray
+    expected: np.ndarray
+    expected_p: np.ndarray
+
+
 class Encoder:
     """Runs a network over texts; a text's result is bit-equal whatever other texts are in the call.
 
@@ -175,8 +192,8 @@ class Encoder:
         return embeddings
 
     @torch.inference_mode()
-    def encode(self, ids: Sequence[Sequence[int]], progress: Progress = no_progress) -> tuple[np.ndarray, np.ndarray]:
-        """[CLS] vectors and the surprise of each token given the rest of its text.
+    def encode(self, ids: Sequence[Sequence[int]], progress: Progress = no_progress) -> Encoded:
+        """[CLS] vectors, the surprise of each token given the rest of its text, and the likeliest token in its place.
 
         A token's surprise is -ln p(token | the text with it and every fourth other token hidden): the pseudo-likelihood
         of Salazar et al. (arXiv 1910.14659), which hides one token a pass, in at most `N_PASSES` passes a text.
@@ -185,16 +202,16 @@ class Encoder:
             ids: token ids of each text, [CLS] first and [SEP] last, at most `config.max_tokens` long.
             progress: told the texts done.
 
-        Returns:
-            Embeddings [N, D] float32, and surprise [N, T] float32 in nats, 0 or more, higher is stranger;
-            `surprise[n, j]` belongs to `ids[n][1 + j]`, NaN past a text's last inner token.
-
         Raises:
             ValueError: where a text is too long or lacks its [CLS] or [SEP].
         """
-        embeddings = np.empty((len(ids), self.config.hidden_size), np.float32)
         longest = max((len(text) - 2 for text in ids), default=0)
-        surprise = np.full((len(ids), longest), np.nan, np.float32)
+        encoded = Encoded(
+            embeddings=np.empty((len(ids), self.config.hidden_size), np.float32),
+            surprise=np.full((len(ids), longest), np.nan, np.float32),
+            expected=np.full((len(ids), longest), PAD_ID, np.int32),
+            expected_p=np.full((len(ids), longest), np.nan, np.float32),
+        )
         for length, group in self._groups(ids, progress):
             rows: list[list[int]] = [list(ids[text]) for text in group]
             places: list[tuple[int, int]] = []  # row and position of each hidden token
@@ -205,40 +222,19 @@ class Encoder:
                     hidden_tokens += [(text, position - 1) for position in positions]
                     rows.append(masked)
             hidden = self._hidden(rows, length)
-            embeddings[group] = hidden[: len(group), 0].float().numpy()
+            encoded.embeddings[group] = hidden[: len(group), 0].float().numpy()
             targets = [ids[text][1 + inner] for text, inner in hidden_tokens]
             done = 0
             for log_p in self._log_probabilities(hidden, places):
                 part = slice(done, done + len(log_p))
                 picked = log_p.gather(1, torch.tensor(targets[part])[:, None])[:, 0]
-                surprise[tuple(zip(*hidden_tokens[part], strict=True))] = -picked.numpy()
+                best = log_p.max(dim=1)
+                at = tuple(zip(*hidden_tokens[part], strict=True))
+                encoded.surprise[at] = -picked.numpy()
+                encoded.expected[at] = best.indices.numpy()
+                encoded.expected_p[at] = best.values.exp().numpy()
                 done += len(log_p)
-        return embeddings, surprise
-
-    @torch.inference_mode()
-    def expected(self, ids: Sequence[int], top: int = 3) -> list[list[tuple[int, float]]]:
-        """What the network would have written at each inner token of one text, from the passes `encode` makes.
-
-        Args:
-            ids: one text, [CLS] first and [SEP] last.
-            top: how many tokens to name at each place.
-
-        Returns:
-            For each inner token, in order, `top` pairs of token id and probability, most probable first.
-        """
-        ((length, _),) = self._groups([ids], no_progress)
-        rows: list[list[int]] = []
-        places: list[tuple[int, int]] = []
-        for masked, positions in _masked_passes(ids):
-            places += [(len(rows), position) for position in positions]
-            rows.append(masked)
-        answers: dict[int, list[tuple[int, float]]] = {}
-        positions_left = iter(places)
-        for log_p in self._log_probabilities(self._hidden(rows, length), places):
-            best = log_p.topk(min(top, self.config.vocab_size))
-            for values, tokens in zip(best.values.exp().tolist(), best.indices.tolist(), strict=True):
-                answers[next(positions_left)[1]] = list(zip(tokens, values, strict=True))
-        return [answers[position] for position in sorted(answers)]
+        return encoded
 
     @torch.inference_mode()
     def resample(

@@ -42,7 +42,10 @@ class RunReader:
             self._connection.execute("SET temp_directory = ?", [str(home() / "spill")])
             # What every line is joined with is held; what only the detail of one line shows stays on disk.
             self._connection.execute(
-                "CREATE TABLE texts AS SELECT * EXCLUDE (example, tokens, surprise, nearest) FROM read_parquet(?)",
+                """
+                CREATE TABLE texts AS SELECT * EXCLUDE
+                    (example, tokens, surprise, expected, expected_p, nearest, embedding) FROM read_parquet(?)
+                """,
                 [str(self._folder / "texts.parquet")],
             )
             self._connection.read_parquet(str(self._folder / "texts.parquet")).create_view("answers")
@@ -133,11 +136,21 @@ class RunReader:
         Raises:
             StoreError: where the run has no such line.
         """
-        frame = self._frame("SELECT * FROM lines LEFT JOIN answers USING (text_id) WHERE line_no = ?", [line_no])
+        frame = self._frame(
+            "SELECT * EXCLUDE (embedding) FROM lines LEFT JOIN answers USING (text_id) WHERE line_no = ?", [line_no]
+        )
         if frame.is_empty():
             raise StoreError(f"run {self.info.run_id} has lines 1 to {self.info.n_lines}, not {line_no}")
         row = frame.row(0, named=True)
         return row | {"score": row["score"] or 0.0}
+
+    def embeddings(self) -> tuple[np.ndarray, np.ndarray]:
+        """text_id [M] int64 and [CLS] vector [M, D] float32 of the texts that have one; M is 0 without a network."""
+        rows = self._frame("SELECT text_id, embedding FROM answers WHERE embedding IS NOT NULL ORDER BY text_id", [])
+        if rows.is_empty():
+            return np.empty(0, np.int64), np.empty((0, 0), np.float32)
+        vectors = rows["embedding"].explode().to_numpy().reshape(len(rows), -1)
+        return rows["text_id"].to_numpy().astype(np.int64), vectors.astype(np.float32)
 
     def context(self, line_no: int, before: int = 4, after: int = 4) -> pl.DataFrame:
         """The lines around one, itself among them: line_no, raw, score."""

@@ -29,7 +29,10 @@ _ANSWER_SCHEMA = {
     "reason": pl.String,
     "tokens": pl.List(pl.String),  # of the text, in order
     "surprise": pl.List(pl.Float32),  # of each token; empty where no network ran
+    "expected": pl.List(pl.String),  # the likeliest token in the place of each; empty where no network ran
+    "expected_p": pl.List(pl.Float32),  # its probability
     "nearest": pl.String,  # the nearest normal text
+    "embedding": pl.List(pl.Float32),  # [CLS] vector; null where no network ran, and beyond a number of texts
 }
 _SESSIONS_SCHEMA = {
     "session": pl.String,
@@ -104,8 +107,8 @@ class RunWriter:
         """Write the answers and give the run its name.
 
         Args:
-            texts: TEXTS_SCHEMA and score, reason, tokens, surprise, nearest; and for each scorer of
-                `info["scorers"]` its calibrated score `<name>` and its raw score `raw_<name>`.
+            texts: TEXTS_SCHEMA and score, reason, tokens, surprise, expected, expected_p, nearest, embedding; and for
+                each scorer of `info["scorers"]` its calibrated score `<name>` and its raw score `raw_<name>`.
             info: fields of RunInfo; those the writer counts itself (lines, texts, times) need not be given.
             sessions: session, n_lines, score, first_line_no, one row a session.
 

@@ -95,6 +95,12 @@ class LogTokenizer:
             raise BundleError("this LogTokenizer has no vocabulary; train it or load one")
         return self.word_pieces
 
+    @property
+    def names(self) -> list[str]:
+        """The tokens of the vocabulary, by id."""
+        by_id = sorted((token_id, token) for token, token_id in self.vocabulary.get_vocab().items())
+        return [token for _, token in by_id]
+
     def _encodings(self, texts: list[str], max_tokens: int) -> list:
         self.vocabulary.enable_truncation(max_tokens)
         return list(self.vocabulary.encode_batch(texts))
