@@ -153,7 +153,8 @@ def test_every_format_reads_its_own_example() -> None:
 
 def test_a_named_format_says_which_lines_do_not_look_like_it() -> None:
     normalizer = Normalizer(ReadConfig(format="hdfs"))
-    table = normalizer.process(1, pl.Series(["hello", CASES[9][1], ""]))
+    hdfs = next(line for name, line, _ in CASES if name == "hdfs")
+    table = normalizer.process(1, pl.Series(["hello", hdfs, ""]))
     assert table["rejection"].to_list() == ["does not look like hdfs; read as plain text", None, None]
 
 
