@@ -26,7 +26,7 @@ CASES = [
     ),
     (
         "access",  # the whole line quoted, as CSV exports leave it
-        '"203.0.113.7 - - [10/Oct/2023:13:55:36 +0000] ""GET /x HTTP/1.1"" 301 5 ""-"" ""Mozilla/5.0 (X11)"""',
+        '"203.0.113.7 - - [10/Oct/2023:13:55:36 +0000] ""GET /x HTTP/1.1"" 301 5 ""-"" ""Mozilla/5.0 (X11; Linux)"""',
         ("2023-10-10T13:55:36", None, "203.0.113.7", None, "get /x mozilla 3xx"),
     ),
     (
@@ -47,6 +47,11 @@ CASES = [
         ("2023-10-10T13:55:36", None, "203.0.113.7", None, "get /x mozilla googlebot 2xx"),
     ),
     (
+        "access",  # and so is a tool
+        '203.0.113.7 - - [10/Oct/2023:13:55:36 +0000] "POST /x HTTP/1.1" 200 5 "-" "Mozilla/5.0 (Hydra)"',
+        ("2023-10-10T13:55:36", None, "203.0.113.7", None, "post /x mozilla (hydra) 2xx"),
+    ),
+    (
         "access",  # an agent that no client writes is evidence
         '203.0.113.7 - - [10/Oct/2023:13:55:36 +0000] "GET /x HTTP/1.1" 200 5 "-" "() { :;}; /bin/bash -c \'id\'"',
         ("2023-10-10T13:55:36", None, "203.0.113.7", None, "get /x () { :;}; /bin/bash -c 'id' 2xx"),
@@ -54,7 +59,7 @@ CASES = [
     (
         "access",  # and what stands behind an honest beginning
         '203.0.113.7 - - [10/Oct/2023:13:55:36 +0000] "GET /x HTTP/1.1" 200 5 "-" "Mozilla/5.0 AND SLEEP(5)--"',
-        ("2023-10-10T13:55:36", None, "203.0.113.7", None, "get /x mozilla /num and sleep(num)-- 2xx"),
+        ("2023-10-10T13:55:36", None, "203.0.113.7", None, "get /x mozilla and sleep(num)-- 2xx"),
     ),
     (
         "access",  # so is such a referer

@@ -58,6 +58,7 @@ _PRODUCT = r"[A-Za-z][A-Za-z0-9_.-]*"
 _VERSION = r"[A-Za-z0-9_.+-]*"
 # Agent and referer in the characters their grammar has: quotes, braces and the like are what attacks are made of.
 _COMMENT = r"[^()\"'`<>{}$\\|\x{2400}-\x{2421}]*"
+_NAME = _COMMENT.replace("$", "$;")  # a comment of one part: (Hydra), while platforms are lists (X11; Linux)
 _AGENT_PART = rf"(?:{_PRODUCT}(?:/{_VERSION})?|\({_COMMENT}\))"
 
 
@@ -132,14 +133,14 @@ FORMATS: tuple[Format, ...] = (
             (None, r'(?: HTTP/[0-9.]+)?" '),
             ("status", r"[0-9]{3}"),
             # Who sent it, in few words, or each client would make each page another text: the agent's first product and
-            # what it says it is (sqlmap, curl, Googlebot), browsers alike. A referer or agent that is not written as
+            # the name it gives (sqlmap, curl, Googlebot), browsers alike. A referer or agent that is not written as
             # RFC 9110 writes them (sections 10.1.3 and 10.1.5) may carry an attack: it is told in full.
             (None, rf' (?:[0-9]+|-)(?: "(?:-|{_PLAIN_URL}|)"(?: "|)|)'),
             ("message", r'(?: "(?:[^"\\]|\\.)*"|)'),
             (None, r'(?: "|)(?:-"|)'),
             ("message", rf"(?:{_PRODUCT}|)"),
-            (None, rf"(?:/{_VERSION} \(compatible; |)"),
-            ("message", rf"(?:{_PRODUCT}|)"),
+            (None, rf"(?:/{_VERSION} (?:\(compatible; |\({_COMMENT};{_COMMENT}\)|)|)"),
+            ("message", rf"(?:{_PRODUCT}|\({_NAME}\)|)"),
             (None, rf'(?:(?:/{_VERSION})?(?:;? ?{_COMMENT}\))?(?: {_AGENT_PART})*(?:".*)?$|)'),
             ("message", r'(?:[^"\\]|\\.)*'),
             (None, ".*"),
