@@ -1,0 +1,1 @@
+"""Servers, clients and attackers of the recorded sample logs."""

@@ -1,0 +1,1 @@
+document.querySelectorAll("article img").forEach((image) => { image.loading = "lazy"; });
