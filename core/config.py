@@ -78,8 +78,9 @@ def default_weights() -> dict[str, float]:
         "autoencoder": 0.5,
         "one_class": 0.1,
         "likelihood": 0.1,
-        "novelty": 0.5,
+        "novelty": 1.5,
         "tfidf": 1.5,
+        "shape": 1.0,
         "severity": 1.5,
     }
 

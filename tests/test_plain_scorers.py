@@ -9,6 +9,7 @@ from core.records import EncodedBatch
 from core.scoring.likelihood import LikelihoodScorer
 from core.scoring.novelty import NoveltyScorer
 from core.scoring.severity import SeverityScorer
+from core.scoring.shape import ShapeScorer
 from core.scoring.tfidf import TfidfScorer
 
 
@@ -42,15 +43,21 @@ def test_severity(text: str, level: str, expected: float) -> None:
     assert SeverityScorer().score(batch(text, levels=[level])).tolist() == [expected]
 
 
+def test_novelty_tells_what_share_of_lines_it_knows() -> None:
+    scorer = NoveltyScorer().fit(batch("a", "b", counts=[9, 1]))
+    assert scorer.known_share(["a", "c"], np.array([3, 1])) == 0.75
+    assert scorer.known_share([], np.array([], dtype=np.int64)) == 0.0
+
+
 def test_novelty_is_the_rarity_of_a_text_without_its_own_line() -> None:
     scorer = NoveltyScorer().fit(batch("usual", "twice", "once", counts=[61, 2, 1]))
     scores = scorer.score(batch("usual", "twice", "once", "never"))
-    assert scores.tolist() == pytest.approx([math.log(64 / 60), math.log(64), math.log(128), math.log(256)])
+    assert scores.tolist() == pytest.approx([64 / 60, 64, 128, 256])
 
 
 def test_a_text_at_two_levels_is_as_frequent_as_both_together() -> None:
     scorer = NoveltyScorer().fit(batch("a", "b", "a", counts=[10, 5, 21], levels=["info", "info", "error"]))
-    assert scorer.score(batch("a")).tolist() == pytest.approx([math.log(36 / 30)])
+    assert scorer.score(batch("a")).tolist() == pytest.approx([36 / 30])
 
 
 def test_likelihood_is_the_mean_surprise_of_the_tokens_there_are() -> None:
@@ -90,3 +97,20 @@ def test_tfidf_names_the_words_that_only_this_text_has() -> None:
     scorer = TfidfScorer().fit(batch("get /index.html", "get /shop/item"))
     requests = batch("get /shop/<script> <script>", "get /index.html", "get /shop")
     assert scorer.unknown_terms(requests) == [["<", "script", ">"], ["index", ".", "html"], []]
+
+
+def test_shape_tells_a_new_page_from_an_injection() -> None:
+    known = ["get / a 2xx", "get /site.css mozilla 2xx", "get /a.php?id=num mozilla 2xx", "post /a.php mozilla 2xx"]
+    scorer = ShapeScorer().fit(batch(*known, counts=[9, 9, 9, 9]))
+    page, injection, script, other = scorer.score(
+        batch("get /favicon.ico mozilla 4xx", "get /a.php?id=num' or 'b'='b mozilla 2xx",
+              "get /a.php?id=<script>alert(num)</script> mozilla 2xx", "session opened for user root")
+    )  # fmt: skip
+    assert page == other == 0.0
+    assert 0.3 < injection < 2
+    assert 0.3 < script < 2
+
+
+def test_a_shape_of_one_line_does_not_vouch_for_itself() -> None:
+    scorer = ShapeScorer().fit(batch("get /a 2xx", "get /b 2xx", "get /c?<d> 2xx"))
+    assert scorer.score(batch("get /b 2xx", "get /c?<d> 2xx")).tolist() == [0.0, 1.0]

@@ -24,12 +24,13 @@ def make_batch(seed: int, n_usual: int = N_USUAL, n_odd: int = 0) -> EncodedBatc
     random = np.random.default_rng(seed)
     axes = np.random.default_rng(99).normal(size=(4, WIDTH))
     users, actions = ["root", "alice", "bob", "carol"], ["opened", "closed", "renewed", "kept"]
-    texts = [f"session {actions[i % 4]} for user {users[i // 4 % 4]} on tty{i // 16}" for i in range(n_usual)]
+    # Requests, so that `shape` has something to look at; to the others they are texts like any.
+    texts = [f"get /session/{actions[i % 4]}?user={users[i // 4 % 4]}&tty={i // 16} 2xx" for i in range(n_usual)]
     embeddings = 3.0 + random.normal(size=(n_usual, 4)) @ axes + 0.05 * random.normal(size=(n_usual, WIDTH))
     surprise = random.gamma(1.0, 0.3, size=(n_usual, 9))
     surprise[random.random(surprise.shape) < 0.2] = np.nan
     levels = ["info", "", "notice", "debug"] * (n_usual // 4) + [""] * (n_usual % 4)
-    odd = [f"qx{i} stack smashing detected: zz{i} <{i}>" for i in range(n_odd)]
+    odd = [f"post /qx{i}<stack smashing detected: zz{i}> 2xx" for i in range(n_odd)]
     return EncodedBatch(
         texts=texts + odd,
         counts=np.concatenate([random.integers(2, 200, n_usual), np.ones(n_odd, np.int64)]),

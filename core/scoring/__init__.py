@@ -13,6 +13,7 @@ from core.scoring.novelty import NoveltyScorer
 from core.scoring.one_class import OneClassScorer
 from core.scoring.scorer import BaseScorer
 from core.scoring.severity import SeverityScorer
+from core.scoring.shape import ShapeScorer
 from core.scoring.tfidf import TfidfScorer
 
 SCORERS: dict[str, type[BaseScorer]] = {
@@ -26,6 +27,7 @@ SCORERS: dict[str, type[BaseScorer]] = {
         LikelihoodScorer,
         NoveltyScorer,
         TfidfScorer,
+        ShapeScorer,
         SeverityScorer,
     )
 }

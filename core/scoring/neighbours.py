@@ -167,6 +167,7 @@ class EmbeddingNeighbours(BaseScorer):
         bank = LineBank(self.texts_, self.counts_)
         self.spread_ = bank.spread(lambda some: euclidean(centred[some], centred))
         self.vectors_ = (centred / self.spread_).astype(np.float16)
+        self._index()
         return self
 
     def bank(self, batch: EncodedBatch) -> tuple[LineBank, DistanceRows]:
@@ -180,14 +181,20 @@ class EmbeddingNeighbours(BaseScorer):
         embeddings = embeddings_of(batch)
         self.check_width(embeddings, len(self.center_))
         queries = (embeddings.astype(np.float64) - self.center_) / self.spread_
-        vectors = self.vectors_.astype(np.float64)
-        return LineBank(self.texts_, self.counts_), lambda rows: euclidean(queries[rows], vectors)
+        return self._bank, lambda rows: euclidean(queries[rows], self._vectors, self._squared)
 
     def check_values(self) -> None:
         """Texts, counts and vectors agree in number, vectors and center in width."""
         check_counts(self.texts_, self.counts_)
         if self.center_.ndim != 1 or self.vectors_.shape != (len(self.texts_), len(self.center_)):
             raise ValueError("texts and vectors differ in number")
+        self._index()
+
+    def _index(self) -> None:
+        """What every score needs, made once: for a single line it would be most of the work."""
+        self._bank = LineBank(self.texts_, self.counts_)
+        self._vectors = self.vectors_.astype(np.float64)
+        self._squared = (self._vectors**2).sum(axis=1)
 
 
 def distinct_texts(batch: EncodedBatch) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -215,10 +222,12 @@ def check_counts(texts: list[str], counts: np.ndarray) -> None:
         raise ValueError("texts and counts differ in number, or a count is below 1")
 
 
-def euclidean(queries: np.ndarray, bank: np.ndarray) -> np.ndarray:
+def euclidean(queries: np.ndarray, bank: np.ndarray, bank_squared: np.ndarray | None = None) -> np.ndarray:
     """Euclidean distances [b, N] of queries [b, D] to the rows of bank [N, D], float64.
 
-    Centred float64 input keeps the error of the expanded square below 1e-7.
+    Centred float64 input keeps the error of the expanded square below 1e-7. `bank_squared` [N] are the squared lengths
+    of the bank's rows, where they are known.
     """
-    squared = (queries**2).sum(axis=1)[:, None] + (bank**2).sum(axis=1) - 2.0 * (queries @ bank.T)
+    lengths = (bank**2).sum(axis=1) if bank_squared is None else bank_squared
+    squared = (queries**2).sum(axis=1)[:, None] + lengths - 2.0 * (queries @ bank.T)
     return np.asarray(np.sqrt(np.maximum(squared, 0.0)))

@@ -15,7 +15,11 @@ _NEVER_SEEN = 0.25  # and where no line had it
 
 
 class NoveltyScorer(BaseScorer):
-    """Rarity -ln(share of the learnt lines with the same text), the text's own line left out once."""
+    """One line in how many has the same text, the text's own line left out once.
+
+    Not its logarithm, the rarity in nats: calibration takes one itself, and after two of them a text never seen would
+    hardly stand out from one seen once.
+    """
 
     name = "novelty"
     fitted: ClassVar[dict[str, type]] = {"texts_": list, "counts_": np.ndarray}
@@ -37,7 +41,7 @@ class NoveltyScorer(BaseScorer):
         """Rarity of each text.
 
         Returns:
-            [B] float64 in nats, 0 or more, higher is more abnormal; highest for every text never seen.
+            [B] float64 in learnt lines, above 0, higher is more abnormal; highest for every text never seen.
 
         Raises:
             WorkbenchError: where the scorer is not fitted.
@@ -45,7 +49,13 @@ class NoveltyScorer(BaseScorer):
         self.check_fitted()
         self.check_input(batch)
         lines = np.array([self._lines_of.get(text, _NEVER_SEEN) for text in batch.texts])
-        return -np.log(lines / self._n_lines)
+        return self._n_lines / lines
+
+    def known_share(self, texts: list[str], counts: np.ndarray) -> float:
+        """Share of lines whose text was learnt, 0 to 1; 0 where there are no lines."""
+        self.check_fitted()
+        known = np.array([text in self._lines_of for text in texts], dtype=bool)
+        return float(counts[known].sum() / max(int(counts.sum()), 1))
 
     def check_values(self) -> None:
         """Texts and counts agree in number; builds what follows from them."""

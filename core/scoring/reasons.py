@@ -9,6 +9,7 @@ from core.scoring.fusion import Fusion
 from core.scoring.tfidf import TfidfScorer
 
 SEPARATOR = "; "
+NEW_WORDS = "words of no other message: "
 N_WORDS, WORD_CHARS = 4, 40
 N_SCORERS = 3
 
@@ -29,21 +30,43 @@ def reasons(
         fusion: fitted; its weights say what counts.
         tfidf: fitted, to name the words of no other message; or None.
     """
-    contributions = fusion.contributions(calibrated)
-    names = list(contributions)
-    top = np.argsort(-np.stack(list(contributions.values()), axis=1), axis=1, kind="stable")[:, :N_SCORERS]
     near = np.flatnonzero(score >= fusion.threshold_ / 2)
     unknown: list[list[str]] = [[]] * len(near)
     if isinstance(tfidf, TfidfScorer):
         unknown = tfidf.unknown_terms(batch.take(near))
-    found = [""] * len(batch)
-    for row, words in zip(near, unknown, strict=True):
-        parts = []
-        if words:
-            parts.append("words of no other message: " + ", ".join(word[:WORD_CHARS] for word in words[:N_WORDS]))
-        if batch.levels[row] in ("warning", "error", "critical"):
-            parts.append(f"level {batch.levels[row]}")
+    words = [""] * len(batch)
+    for row, terms in zip(near, unknown, strict=True):
+        if terms:
+            words[row] = NEW_WORDS + ", ".join(term[:WORD_CHARS] for term in terms[:N_WORDS])
+    return _worded(words, batch.levels, score, calibrated, fusion)
+
+
+def reworded(
+    former: list[str], levels: list[str], score: np.ndarray, calibrated: dict[str, np.ndarray], fusion: Fusion
+) -> list[str]:
+    """Reasons after a change of weights or threshold; the words of no other message stay as they were found.
+
+    Args:
+        former: what `reasons` said of the B texts.
+        levels: their level classes.
+        score: [B] the new fused scores, 0 to 1.
+        calibrated: scorer name to [B] scores, 0 to 1.
+        fusion: with the new weights and threshold.
+    """
+    words = [next((part for part in reason.split(SEPARATOR) if part.startswith(NEW_WORDS)), "") for reason in former]
+    return _worded(words, levels, score, calibrated, fusion)
+
+
+def _worded(
+    words: list[str], levels: list[str], score: np.ndarray, calibrated: dict[str, np.ndarray], fusion: Fusion
+) -> list[str]:
+    contributions = fusion.contributions(calibrated)
+    names = list(contributions)
+    top = np.argsort(-np.stack(list(contributions.values()), axis=1), axis=1, kind="stable")[:, :N_SCORERS]
+    found = [""] * len(words)
+    for row in np.flatnonzero(score >= fusion.threshold_ / 2):
+        level = f"level {levels[row]}" if levels[row] in ("warning", "error", "critical") else ""
         weighty = [names[n] for n in top[row] if contributions[names[n]][row] > 0]
-        parts.append("mostly " + ", ".join(f"{name} {calibrated[name][row]:.2f}" for name in weighty))
-        found[row] = SEPARATOR.join(parts)
+        mostly = "mostly " + ", ".join(f"{name} {calibrated[name][row]:.2f}" for name in weighty)
+        found[row] = SEPARATOR.join(part for part in (words[row], level, mostly) if part)
     return found

@@ -1,0 +1,98 @@
+"""The space of terms behind `tfidf` and `shape`: unit vectors of term counts, rare terms weighing more.
+
+Both vectors of a product carry the square root of the smoothed inverse document frequency over distinct texts, so that
+it enters the product once, as in SMART's lnc.ltc: entering twice, one rare term would outweigh the rest of a text. A
+term that no learnt text has still counts in the length of a query's vector, with the highest weight: dropped, it would
+make every novel text look like its known part.
+
+Source: Salton and Buckley, "Term-weighting approaches in automatic text retrieval", 1988; distances as neighbours.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import ClassVar, Self
+
+import numpy as np
+from scipy import sparse
+
+from core.records import EncodedBatch
+from core.scoring.neighbours import LineBank, check_counts, distinct_texts
+from core.scoring.scorer import BaseScorer
+
+
+class TermNeighbours(BaseScorer):
+    """The bank of learnt texts in the space of their terms; distances in units of the mean pairwise distance."""
+
+    # Only the texts are stored: vocabulary, weights and vectors follow from them.
+    fitted: ClassVar[dict[str, type]] = {"texts_": list, "counts_": np.ndarray, "spread_": float}
+    texts_: list[str]
+    counts_: np.ndarray
+    spread_: float
+
+    @staticmethod
+    def terms(text: str) -> list[str]:
+        """The terms of a text, in order, repeated as often as they stand there."""
+        raise NotImplementedError
+
+    def fit(self, batch: EncodedBatch) -> Self:
+        """Keep the texts and their counts.
+
+        Raises:
+            WorkbenchError: where the batch is empty.
+        """
+        self.check_fit_input(batch)
+        self.texts_, self.counts_, _ = distinct_texts(batch)
+        self._index()
+        self.spread_ = self._bank.spread(lambda rows: self._distances(self._vectors[rows]))
+        return self
+
+    def check_values(self) -> None:
+        """Texts and counts agree in number; builds what follows from them."""
+        check_counts(self.texts_, self.counts_)
+        self._index()
+
+    def _index(self) -> None:
+        """Vocabulary, weights and unit vectors of the learnt texts."""
+        documents = [Counter(self.terms(text)) for text in self.texts_]
+        frequency = Counter(term for document in documents for term in document)
+        self._column = {term: column for column, term in enumerate(frequency)}
+        seen_in = np.array(list(frequency.values()), dtype=np.float64)
+        self._weights = np.sqrt(np.log((1 + len(documents)) / (1 + seen_in)) + 1)
+        self._unknown_weight = math.sqrt(math.log(1 + len(documents)) + 1)
+        self._lines_of_text: Counter[str] = Counter()
+        self._lines_with: Counter[str] = Counter()
+        for text, document, count in zip(self.texts_, documents, self.counts_.tolist(), strict=True):
+            self._lines_of_text[text] += count
+            self._lines_with.update(dict.fromkeys(document, count))
+        self._bank = LineBank(self.texts_, self.counts_)
+        self._vectors = self._unit_vectors(documents)
+        self._transposed = self._vectors.T.tocsr()
+
+    def _queries(self, batch: EncodedBatch) -> sparse.csr_array:
+        self.check_fitted()
+        self.check_input(batch)
+        return self._unit_vectors([Counter(self.terms(text)) for text in batch.texts])
+
+    def _unit_vectors(self, documents: list[Counter[str]]) -> sparse.csr_array:
+        """[B, V] known terms of each document, scaled by the length that its unknown terms share in."""
+        values: list[float] = []
+        columns: list[int] = []
+        ends = [0]
+        for document in documents:
+            weights = {
+                term: count * (self._weights[self._column[term]] if term in self._column else self._unknown_weight)
+                for term, count in document.items()
+            }
+            length = math.sqrt(sum(weight**2 for weight in weights.values())) or 1.0
+            known = [term for term in weights if term in self._column]
+            values += [weights[term] / length for term in known]
+            columns += [self._column[term] for term in known]
+            ends.append(len(columns))
+        return sparse.csr_array((values, columns, ends), shape=(len(documents), len(self._column)))
+
+    def _distances(self, vectors: sparse.csr_array) -> np.ndarray:
+        """Euclidean distances [b, N] between unit vectors: 0 for equal directions, 1.41 for no term in common."""
+        cosine: np.ndarray = (vectors @ self._transposed).toarray()
+        return np.asarray(np.sqrt(np.maximum(2.0 - 2.0 * cosine, 0.0)))
