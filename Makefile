@@ -24,8 +24,10 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/lint-imports
 
 bench: $(VENV)/run.stamp
+	$(BIN)/python -m benchmarks.samples
 	$(BIN)/python -m benchmarks.quality
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.latency
 
 browser: $(VENV)/dev.stamp
 	$(BIN)/python tests/browser/install.py

@@ -33,7 +33,7 @@ from core.tokenization.normalize import Normalizer
 
 ROOT = Path(__file__).resolve().parents[1]
 BASELINES = ("TF-IDF 1-NN, white space", "TF-IDF 1-NN, words and punctuation", "TF-IDF isolation forest", "rarity")
-CLASSIC = ("novelty", "tfidf", "severity")
+CLASSIC = ("novelty", "tfidf", "shape", "severity")
 
 
 class Test(NamedTuple):

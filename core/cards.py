@@ -17,6 +17,7 @@ WHAT_SCORERS_SEE = {
     "likelihood": "pseudo-perplexity: how surprising each token is to the masked language model",
     "novelty": "never-seen and rare texts",
     "tfidf": "TF-IDF distance of words and punctuation to shares of all learnt lines",
+    "shape": "distance of a request's build (paths, parameters, punctuation; words left out) to the nearest learnt one",
     "severity": "level, status class and words such as failed or denied",
 }
 
@@ -42,8 +43,12 @@ def write_card(
         f"- learnt from {facts['n_lines']:,} unlabelled lines, {facts['n_texts']:,} distinct normalized texts",
         f"- data (sha256 of texts and counts): `{facts['data_sha256']}`",
         f"- seed {config.seed} · {facts['seconds']} s on {platform.machine()} · precision {facts['precision']}",
-        f"- threshold {facts['threshold']:.4f}, for a stated false-alarm rate of {config.scoring.false_alarm_rate:.2%} "
-        "of lines like the learnt ones",
+        f"- threshold {facts['threshold']:.4f}, "
+        + (
+            f"set by an analyst with the weights below on what {facts['derived_from']} had learnt"
+            if "derived_from" in facts
+            else f"for a stated false-alarm rate of {config.scoring.false_alarm_rate:.2%} of lines like the learnt ones"
+        ),
         "- libraries: " + ", ".join(f"{library} {version}" for library, version in facts["libraries"].items()),
         "",
     ]

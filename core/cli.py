@@ -20,6 +20,9 @@ import click
 
 from core.errors import JobCancelled, WorkbenchError
 
+# A single line is too small to share out; the libraries read this when they are loaded.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
+
 # workbench is imported inside the commands: --help must not wait for tables and networks.
 if TYPE_CHECKING:
     from core.config import Config
@@ -123,15 +126,18 @@ def score(
 
 
 @main.command()
-@click.argument("labelled", metavar="LABELLED.csv")
+@click.argument("labelled", metavar="LABELLED")
+@click.option(
+    "--labels", "labels_file", metavar="FILE", help="CSV with line_no and label; default: NAME.labels.csv beside a log."
+)
 @click.option("--model", help="Name or folder of a model; without one, fit on the file itself.")
 @click.option("--level", type=click.Choice(["line", "session"]), default="line", help="What a label stands for.")
 @_reading_options
-def evaluate(labelled: str, model: str | None, level: str, **options: Any) -> None:
-    """Measure a model on a labelled CSV: one JSON object."""
+def evaluate(labelled: str, labels_file: str | None, model: str | None, level: str, **options: Any) -> None:
+    """Measure a model on a labelled CSV, or on a log with its labels beside it: one JSON object."""
     from core import workbench
 
-    _print_json(workbench.evaluate(labelled, model, level, _config(options), progress=_progress()))
+    _print_json(workbench.evaluate(labelled, model, level, _config(options), _progress(), labels_file))
 
 
 @main.command()
@@ -181,6 +187,36 @@ def formats(as_json: bool) -> None:
         click.echo(f"{info.name}\n    {info.description}\n    {info.example}")
 
 
+@main.command()
+@click.option("--run", "run_id", metavar="ID", help="Only those on lines of this run; default: all.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def verdicts(run_id: str | None, as_json: bool) -> None:
+    """List the analysts' verdicts on lines."""
+    from core import workbench
+
+    found = workbench.verdicts(run_id).to_dicts()
+    if as_json:
+        _print_json(found)
+        return
+    for verdict in found:
+        fields = (verdict[name] for name in ("at_utc", "label", "by", "line_no", "note", "line"))
+        click.echo("\t".join(printable(str(field)) for field in fields))
+    if not found:
+        click.echo("no verdicts yet; give some on the Review page", err=True)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address: 127.0.0.1, ::1, localhost.")
+@click.option("--port", type=int, default=8000, show_default=True, help="0 takes a free one.")
+@click.option("--model", default="base", show_default=True, help="Name or folder of a model.")
+def serve(host: str, port: int, model: str) -> None:
+    """Answer POST /score_log and /score_logs over HTTP, to this machine only."""
+    os.environ.update(ONE_THREAD)
+    from core import api
+
+    api.serve(model, host, port)
+
+
 @main.command("run-job", hidden=True)
 @click.argument("job_id")
 def run_job(job_id: str) -> None:
@@ -188,6 +224,16 @@ def run_job(job_id: str) -> None:
     from core import workbench
 
     workbench.run_job(job_id)
+
+
+def printable(text: str) -> str:
+    r"""Text from a log for a terminal, which acts on control characters: they are written out.
+
+    Example:
+        >>> printable("caf\xe9 \x1b[2J")
+        'caf\xe9 \\x1b[2J'
+    """
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def _config(options: dict[str, Any]) -> Config:

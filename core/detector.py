@@ -12,6 +12,7 @@ import hashlib
 import importlib.metadata
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -21,16 +22,25 @@ import polars as pl
 
 from core.config import Config
 from core.errors import BundleError, InputError, WorkbenchError
-from core.records import Decision, EncodedBatch, Explanation, Progress, Scorer, no_progress
+from core.records import (
+    TEXTS_SCHEMA,
+    Decision,
+    EncodedBatch,
+    Explanation,
+    Measure,
+    Progress,
+    Scorer,
+    no_measure,
+    no_progress,
+)
 from core.scoring import scorer_class
 from core.scoring.fusion import Fusion
 from core.scoring.reasons import SEPARATOR, reasons
 from core.scoring.sessions import SessionScorer
 from core.tokenization.log_tokenizer import LogTokenizer
-from core.tokenization.normalize import Normalizer
 
 if TYPE_CHECKING:
-    from core.networks.tinylogbert import Encoder
+    from core.networks.encoder import Encoder
 
 FORMAT_NUMBER = 1
 NETWORK_FIELDS = frozenset({"embeddings", "token_surprise", "corrupted"})
@@ -59,13 +69,20 @@ class LogDetector:
 
     # ------------------------------------------------------------------ fit
 
-    def fit(self, texts: pl.DataFrame, progress: Progress = no_progress, checkpoints: Path | None = None) -> Self:
+    def fit(
+        self,
+        texts: pl.DataFrame,
+        progress: Progress = no_progress,
+        checkpoints: Path | None = None,
+        measure: Measure = no_measure,
+    ) -> Self:
         """Learn from distinct texts, without labels.
 
         Args:
             texts: records.TEXTS_SCHEMA.
             progress: told the steps; may raise JobCancelled.
             checkpoints: folder where training leaves off and resumes, or None.
+            measure: told the losses of training.
 
         Raises:
             InputError: no text to learn from.
@@ -83,7 +100,7 @@ class LogDetector:
         batch = _batch(texts)
         kept, held = np.flatnonzero(~held_back), np.flatnonzero(held_back)
         if self._needs_network():
-            batch = self._train_network(texts, batch, held_back, progress, checkpoints)
+            batch = self._train_network(texts, batch, held_back, progress, checkpoints, measure)
         self._fit_scorers(batch, kept, held, progress)
         self.facts_ = self._facts(texts, started)
         return self
@@ -107,11 +124,12 @@ class LogDetector:
         held_back: np.ndarray,
         progress: Progress,
         checkpoints: Path | None,
+        measure: Measure,
     ) -> EncodedBatch:
         """Train tokenizer and network; the batch with embeddings, surprise and corrupted texts."""
         progress("learning the vocabulary", 0, 1)
         # Imported here: scoring a line must not load transformers.
-        from core.networks.tinylogbert import Encoder
+        from core.networks.encoder import Encoder
         from core.training.corruption import corrupt
         from core.training.mlm import train_mlm
 
@@ -130,6 +148,7 @@ class LogDetector:
             seed=config.seed,
             progress=progress,
             checkpoints=checkpoints,
+            measure=measure,
         )
         self.encoder_ = Encoder(network)
         batch = self._encoded(batch, progress)
@@ -227,12 +246,27 @@ class LogDetector:
         Raises:
             InputError: the line is blank.
         """
-        normalizer = Normalizer(self.config.read)
-        normalizer.process(1, pl.Series([line.replace("\n", " ").replace("\r", " ")]))
-        texts = normalizer.texts()
-        if texts.is_empty():
+        found = self.tokenizer_.text_and_level(line)
+        if found is None:
             raise InputError("the line is blank; there is nothing to score")
-        scored = self.score(texts).row(0, named=True)
+        return self.explain_texts([found])[0]
+
+    def explain_texts(self, texts: Sequence[tuple[str, str]]) -> list[Explanation]:
+        """Score distinct texts, pairs of normalized text and level class, and say why."""
+        frame = pl.DataFrame(
+            {
+                "text_id": range(len(texts)),
+                "normalized_text": [text for text, _ in texts],
+                "level_class": [level for _, level in texts],
+                "count": [1] * len(texts),
+                "example": [""] * len(texts),
+            },
+            schema=TEXTS_SCHEMA,
+        )
+        return [self._explanation(row) for row in self.score(frame).iter_rows(named=True)]
+
+    def _explanation(self, scored: dict[str, Any]) -> Explanation:
+        """Of one row of `score`."""
         names = list(self.scorers_)
         calibrated = {name: np.array([scored[name]]) for name in names}
         contributions = self.fusion_.contributions(calibrated)
@@ -245,6 +279,7 @@ class LogDetector:
             ),
             normalized_text=scored["normalized_text"],
             scores={name: scored[name] for name in names},
+            raw_scores={name: scored[f"raw_{name}"] for name in names},
             contributions={name: float(values[0]) for name, values in contributions.items()},
             tokens=scored["tokens"],
             surprise=scored["surprise"],
@@ -376,7 +411,8 @@ class LogDetector:
         detector.sessions_ = SessionScorer.load(folder / "sessions") if (folder / "sessions").exists() else None
         detector.encoder_ = None
         if detector._needs_network():
-            from core.networks.tinylogbert import Encoder, TinyLogBert
+            from core.networks.encoder import Encoder
+            from core.networks.tinylogbert import TinyLogBert
 
             if detector.tokenizer_.word_pieces is None:
                 raise BundleError(f"{folder}: tokenizer.json is missing; train the model again")

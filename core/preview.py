@@ -18,11 +18,21 @@ SAMPLE_LINES = 1_000  # read to tell the format
 
 @dataclass(frozen=True)
 class Preview:
-    """The first lines of an input as the workbench reads them; `rows` has a row a line."""
+    """The first lines of an input as the workbench reads them.
+
+    Attributes:
+        format: the commonest.
+        shares: format to its share of the sampled lines.
+        rows: the very first lines, a row each: LOG_TABLE_SCHEMA with normalized_text in place of text_id.
+        texts: distinct texts of all sampled lines, TEXTS_SCHEMA.
+        notes: remarks for the analyst.
+        n_bytes: size of the file.
+    """
 
     format: str
     shares: dict[str, float]
     rows: pl.DataFrame
+    texts: pl.DataFrame
     notes: list[str]
     n_bytes: int
 
@@ -57,8 +67,10 @@ def preview(path: Path, read: ReadConfig | None = None, n: int = 20) -> Preview:
     sessions = None if chunk.sessions is None else chunk.sessions[:sample]
     noted = {row: reason for row, reason in chunk.rejections.items() if row < sample}
     table = normalizer.process(1, chunk.lines[:sample], noted, sessions)
-    texts = normalizer.texts().select("text_id", "normalized_text")
-    rows = table.join(texts, on="text_id", how="left", maintain_order="left").drop("text_id")
+    texts = normalizer.texts()
+    rows = table.join(texts.select("text_id", "normalized_text"), on="text_id", how="left", maintain_order="left").drop(
+        "text_id"
+    )
     total = sum(normalizer.format_counts.values())
     shares = {name: count / total for name, count in sorted(normalizer.format_counts.items(), key=lambda f: -f[1])}
     notes = []
@@ -71,7 +83,7 @@ def preview(path: Path, read: ReadConfig | None = None, n: int = 20) -> Preview:
         notes.append(f"RFC 3164 syslog writes no year and no zone: read as {year} in {read.timezone}")
     if {"bgl", "thunderbird"} & set(shares):
         notes.append("a label column in front of the line, where there is one, is left out of the text")
-    return Preview(next(iter(shares), "plain"), shares, rows.head(n), notes, Path(path).stat().st_size)
+    return Preview(next(iter(shares), "plain"), shares, rows.head(n), texts, notes, Path(path).stat().st_size)
 
 
 def messages(raw: pl.Series) -> pl.Series:

@@ -22,6 +22,14 @@ def no_progress(step: str, done: int, total: int) -> None:
     """The progress of work nobody watches."""
 
 
+Measure = Callable[[str, int, float], None]
+"""`measure(name, step, value)`: told what long work measures on its way, such as the loss of a training."""
+
+
+def no_measure(name: str, step: int, value: float) -> None:
+    """The measures of work nobody watches."""
+
+
 LOG_TABLE_SCHEMA = {
     "line_no": pl.Int64,  # from 1; every physical line, blank and rejected ones too
     "timestamp_utc": pl.Datetime("us"),  # null where the line has none
@@ -148,6 +156,8 @@ class Explanation:
     """Why one line got its score.
 
     Attributes:
+        scores: scorer name to its calibrated score, 0 to 1.
+        raw_scores: scorer name to what it said in its own unit; `mlp_head` its sigmoid.
         contributions: scorer name to its share of the fused score; they add up to it (weighted sum).
         tokens: word pieces of the normalized text, continuations marked with ##.
         surprise: -ln p of each token given the others, NaN where no network ran.
@@ -158,6 +168,7 @@ class Explanation:
     decision: Decision
     normalized_text: str
     scores: dict[str, float]
+    raw_scores: dict[str, float]
     contributions: dict[str, float]
     tokens: list[str]
     surprise: list[float]

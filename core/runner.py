@@ -29,8 +29,6 @@ class Reading:
         rejections: the first of them.
         format_counts: format name to lines.
         sessions: one row a session and text (session, text_id, count, first_line_no); None without sessions.
-        labels: one row a text and label (text_id, label, count), where labels were asked for.
-        session_labels: one row a session (session, label: 1 if any of its lines is 1).
     """
 
     texts: pl.DataFrame
@@ -39,8 +37,6 @@ class Reading:
     rejections: list[Rejection] = field(default_factory=list)
     format_counts: dict[str, int] = field(default_factory=dict)
     sessions: pl.DataFrame | None = None
-    labels: pl.DataFrame | None = None
-    session_labels: pl.DataFrame | None = None
 
     @property
     def format(self) -> str:
@@ -69,8 +65,8 @@ class SerialRunner:
         Args:
             paths: logs, or "-" for standard input.
             config: how to read them.
-            with_labels: count labels too; only to evaluate.
-            keep: given each chunk's LogTable, to store it.
+            with_labels: read the labels of a CSV too; only to measure.
+            keep: given each chunk's LogTable, to store it; with labels it has the columns label and kind besides.
             progress: told the bytes read.
 
         Raises:
@@ -79,8 +75,6 @@ class SerialRunner:
         normalizer: Normalizer | None = None
         reading = Reading(pl.DataFrame())
         sessions: list[pl.DataFrame] = []
-        labels: list[pl.DataFrame] = []
-        session_labels: list[pl.DataFrame] = []
         for path in paths:
             if normalizer is None:
                 normalizer = Normalizer(config, reference_utc=_written(path))
@@ -89,10 +83,8 @@ class SerialRunner:
                 reading.n_lines += len(table)
                 _note_rejections(reading, table, str(path))
                 sessions.append(_session_counts(table))
-                if chunk.labels is not None:
-                    labelled = table.with_columns(chunk.labels.alias("label")).drop_nulls("label")
-                    labels.append(labelled.group_by("text_id", "label").agg(pl.len().alias("count")))
-                    session_labels.append(labelled.drop_nulls("session").group_by("session").agg(pl.col("label").max()))
+                if chunk.labels is not None and chunk.kinds is not None:
+                    table = table.with_columns(chunk.labels.alias("label"), chunk.kinds.alias("kind"))
                 if keep is not None:
                     keep(table)
         if normalizer is None:
@@ -101,13 +93,6 @@ class SerialRunner:
         reading.format_counts = normalizer.format_counts
         joined = _merged(sessions)
         reading.sessions = None if joined.is_empty() else joined
-        if labels:
-            reading.labels = (
-                pl.concat(labels).group_by("text_id", "label").agg(pl.col("count").sum()).sort("text_id", "label")
-            )
-            reading.session_labels = (
-                pl.concat(session_labels).group_by("session").agg(pl.col("label").max()).sort("session")
-            )
         return reading
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -14,21 +13,21 @@ from core.errors import WorkbenchError
 from dashboard.components.upload_control import upload_control
 from dashboard.escaping import literal
 from dashboard.job_cards import job_cards
-from dashboard.session import ROW_PX, age_text, duration_text, model_name, open_run, size_text
-
-FILE_KEY = "chosen_file"
-KEPT_FILE_KEY = "kept_file"
+from dashboard.log_input import FILE_KEY, file_picker, format_choice, read_settings, session_key
+from dashboard.session import MODELS_PAGE, ROW_PX, age_text, duration_text, model_name, open_run
 
 OWN = "Score it against itself"
 QUICK = "Quick look"
 SAVED = "Score it with a saved model"
-TRAIN = "Train a model from it"
 WAYS = {
     OWN: "TinyLogBERT learns what is usual in this very file. One to two minutes.",
     QUICK: "Without the network: rarity, word and level scorers. Seconds.",
     SAVED: "What is usual was learned from history before.",
-    TRAIN: "For a log that is mostly normal; later files are scored with the model.",
 }
+WELCOME = """**Start here**
+
+Drop a log file on the left, or pick a sample. You will see how its lines are read, then score it: no labels are needed,
+and nothing leaves this machine."""
 
 
 def page() -> None:
@@ -39,7 +38,7 @@ def page() -> None:
             st.session_state[FILE_KEY] = workbench.inbox() / Path(name).name
             st.toast(f"{literal(name)} has arrived", icon=":material/check:")
     with right:
-        path = file_picker()
+        path = file_picker(WELCOME)
     job_cards()
     if path is not None:
         file_section(path)
@@ -47,43 +46,6 @@ def page() -> None:
 
 
 # ---- files
-
-
-def file_picker() -> Path | None:
-    """The log to work on: what was uploaded, or a sample."""
-    inbox = sorted(
-        (path for path in workbench.inbox().iterdir() if path.is_file() and not path.name.startswith(".")),
-        key=lambda path: path.stat().st_mtime,
-        reverse=True,
-    )
-    samples = workbench.samples()
-    files = [*inbox, *samples]
-    if not files:
-        st.markdown("**Start here**")
-        st.markdown(
-            "Drop a log file on the left. You will see how its lines are read, then score it: "
-            "no labels are needed, and nothing leaves this machine."
-        )
-        return None
-    if FILE_KEY not in st.session_state:  # dropped by Streamlit while another page was open
-        st.session_state[FILE_KEY] = st.session_state.get(KEPT_FILE_KEY)
-    if st.session_state[FILE_KEY] not in files:
-        st.session_state[FILE_KEY] = None
-    chosen = st.selectbox(
-        "Log file",
-        files,
-        index=None,
-        placeholder="Choose an uploaded file" + (" or a sample" if samples else ""),
-        format_func=lambda path: f"{path.name}{' (sample)' if path in samples else ''}",
-        key=FILE_KEY,
-    )
-    st.session_state[KEPT_FILE_KEY] = chosen
-    if chosen is None:
-        return None
-    stat = chosen.stat()
-    brought = "sample" if chosen in samples else f"uploaded {datetime.fromtimestamp(stat.st_mtime):%Y-%m-%d %H:%M}"
-    st.caption(f"{size_text(stat.st_size)} · {brought}")
-    return Path(chosen)
 
 
 def file_section(path: Path) -> None:
@@ -112,42 +74,7 @@ def file_section(path: Path) -> None:
         title.markdown(f"**Preview** · read as {format_text(found)}", width="stretch")
         show_preview(found)
     with form:
-        score_form(path, read)
-
-
-def format_choice() -> str:
-    """How the lines are read: detected, or as the analyst says."""
-    formats = {"auto": "Detect the format", **{form.name: form.name for form in workbench.formats()}}
-    return st.selectbox(
-        "Format",
-        list(formats),
-        format_func=lambda name: formats[name],
-        label_visibility="collapsed",
-        width=220,
-        key="format",
-    )
-
-
-def read_settings(chosen: str) -> workbench.ReadConfig:
-    """Settings of reading that few files need."""
-    with st.expander("How it is read", icon=":material/settings:"):
-        field = st.text_input(
-            "Message field",
-            placeholder="found by itself",
-            help="For JSON lines and CSV: the field that holds the text.",
-        )
-        zone = st.text_input("Time zone", value="UTC", help="Of timestamps that name none, such as Europe/Vienna.")
-        year = st.number_input(
-            "Year of the first line",
-            min_value=1970,
-            max_value=2100,
-            value=None,
-            placeholder="from the file's date",
-            help="For syslog, which writes no year.",
-        )
-    return workbench.ReadConfig(
-        format=chosen, message_field=field.strip() or None, timezone=zone.strip() or "UTC", year=year
-    )
+        score_form(path, read, found.texts)
 
 
 @st.cache_data(max_entries=16, show_spinner="Reading the first lines …")
@@ -199,50 +126,59 @@ def show_preview(found: workbench.Preview) -> None:
 # ---- start
 
 
-def score_form(path: Path, read: workbench.ReadConfig) -> None:
-    """How to score the file, and the button that starts it."""
+def score_form(path: Path, read: workbench.ReadConfig, texts: pl.DataFrame) -> None:
+    """How to score the file, and the button that starts it; at first as the models' knowledge of it suggests."""
     known = workbench.models()
-    models = [model for model in known if not model.error]
+    models = sorted((model for model in known if not model.error), key=lambda item: -familiarity(item, path, texts))
     damaged = [model for model in known if model.error]
     ways = [way for way in WAYS if way != SAVED or models]
-    way = st.radio("What to do", ways, captions=[WAYS[way] for way in ways], key="way")
-    model = name = None
+    suits = bool(models) and familiarity(models[0], path, texts) >= workbench.FAMILIAR_SHARE
+    first = ways.index(SAVED if suits else OWN)
+    way = st.radio("What to do", ways, index=first, captions=[WAYS[way] for way in ways], key=f"way_{path}")
+    model = None
     if way == SAVED:
-        model = st.selectbox(
-            "Model",
-            [item.name for item in models],
-            format_func={item.name: f"{item.name} · {item.n_lines:,} lines" for item in models}.__getitem__,
+        chosen = st.selectbox(
+            "Model", models, format_func=lambda item: f"{item.name} · {item.n_lines:,} lines", key=f"model_{path}"
         )
-    if way == TRAIN:
-        name = st.text_input("Name of the model", value=path.name.split(".")[0], max_chars=60)
-    sessions = st.text_input(
-        "Session key",
-        placeholder="none",
-        help="A regular expression whose first group names the session of a line, such as (blk_-?\\d+): "
-        "sessions are scored beside lines.",
-    )
+        share = familiarity(chosen, path, texts)
+        st.caption(
+            f"Learnt the messages of {share:.0%} of the first lines."
+            + ("" if share >= workbench.FAMILIAR_SHARE else " That is little: scores and false alarms mean less here.")
+        )
+        model = chosen.name
+    sessions = session_key()
     for item in damaged:
         st.caption(f":material/warning: {literal(item.name)}: {literal(item.error or '')}")
     busy = any(not job.is_final for job in workbench.jobs())
-    label = "Train" if way == TRAIN else "Find abnormal lines"
-    if not st.button(
-        label,
+    start = st.button(
+        "Find abnormal lines",
         type="primary",
         icon=":material/play_arrow:",
         width="stretch",
         disabled=busy,
         help="A job is running. Wait for it, or cancel it." if busy else None,
-    ):
+    )
+    st.page_link(MODELS_PAGE, label="Or train a model from it", icon=":material/model_training:")
+    if not start:
         return
     try:
-        if way == TRAIN:
-            workbench.start_training(path, name or "", read, sessions.strip() or None)
-        else:
-            workbench.start_scoring(path, model, way == QUICK, read, sessions.strip() or None)
+        workbench.start_scoring(path, model, way == QUICK, read, sessions)
     except WorkbenchError as error:
         st.error(literal(str(error)), icon=":material/error:")
         return
     st.rerun()
+
+
+def familiarity(model: workbench.ModelInfo, path: Path, texts: pl.DataFrame) -> float:
+    """Share of the previewed lines whose message the model learnt; 0 where it cannot tell."""
+    key = (model.path, model.created_utc, str(path), path.stat().st_mtime_ns, texts.height)
+    known = st.session_state.setdefault("familiarity", {})
+    if key not in known:
+        try:
+            known[key] = workbench.familiarity(model.path, texts) or 0.0
+        except WorkbenchError:  # a damaged bundle is told below, by its own message
+            known[key] = 0.0
+    return float(known[key])
 
 
 # ---- runs

@@ -7,8 +7,10 @@ from datetime import datetime
 import streamlit as st
 
 from core import workbench
+from core.errors import WorkbenchError
 from dashboard.escaping import literal
-from dashboard.session import duration_text, open_run, size_text
+from dashboard.loss_curve import loss_curve
+from dashboard.session import DATA_PAGE, duration_text, open_run, size_text
 
 WATCH_SECONDS = 1.0  # between two looks at a running job
 RECENT_SECONDS = 15 * 60  # an ended job is shown so long, or until it is dismissed
@@ -25,19 +27,26 @@ def job_cards() -> None:
 def draw_jobs() -> None:
     """One card a job."""
     jobs = workbench.jobs()
-    dismissed = st.session_state.setdefault("dismissed_jobs", set())
     active = [job for job in jobs if not job.is_final]
-    ended = [
-        job for job in jobs if job.is_final and job.job_id not in dismissed and seconds_since(job) < RECENT_SECONDS
-    ]
     for job in active:
         active_card(job)
-    if not active and ended:
-        ended_card(ended[0])
+    if not active and (ended := last_ended(jobs)):
+        ended_card(ended)
     if st.session_state.get("watched_jobs") and not active:
         st.session_state["watched_jobs"] = False
         st.rerun()  # the lists of runs and models have grown
     st.session_state["watched_jobs"] = bool(active)
+
+
+def last_ended(jobs: list[workbench.JobStatus]) -> workbench.JobStatus | None:
+    """The job that ended last, unless that is long ago or the analyst has put it aside."""
+    dismissed = st.session_state.setdefault("dismissed_jobs", set())
+    ended = (
+        job
+        for job in jobs
+        if job.is_final and job.kind != "map" and job.job_id not in dismissed and seconds_since(job) < RECENT_SECONDS
+    )
+    return max(ended, key=lambda job: job.finished_utc or job.created_utc, default=None)
 
 
 def active_card(job: workbench.JobStatus) -> None:
@@ -51,6 +60,7 @@ def active_card(job: workbench.JobStatus) -> None:
         st.progress(min(1.0, job.done / job.total) if job.total else 0.0, text=progress_text(job))
         if steps := steps_text(job):
             st.caption(steps)
+        loss_curve(workbench.measured(job.job_id), key=f"loss_{job.job_id}")
 
 
 def progress_text(job: workbench.JobStatus) -> str:
@@ -90,6 +100,11 @@ def ended_card(job: workbench.JobStatus) -> None:
             open_key = f"open_{job.job_id}"
             if run_id and st.button("See abnormal lines", type="primary", icon=":material/tune:", key=open_key):
                 open_run(run_id)
+            if job.result.get("model") and st.button(
+                "Score a log with it", type="primary", icon=":material/play_arrow:", key=f"use_{job.job_id}"
+            ):
+                st.switch_page(DATA_PAGE)
+            resume_buttons(job)
             if st.button("Dismiss", type="tertiary", icon=":material/close:", key=f"dismiss_{job.job_id}"):
                 st.session_state["dismissed_jobs"].add(job.job_id)
                 st.rerun()
@@ -99,6 +114,24 @@ def ended_card(job: workbench.JobStatus) -> None:
             st.caption(f"The model {literal(str(name))} can be chosen for other files now.")
         if steps := steps_text(job):
             st.caption(steps)
+
+
+def resume_buttons(job: workbench.JobStatus) -> None:
+    """Go on with a job that left a checkpoint, or free the disk of it; nothing for other jobs."""
+    if not workbench.can_resume(job):
+        return
+    busy = any(not other.is_final for other in workbench.jobs())
+    if st.button("Resume", type="primary", icon=":material/resume:", disabled=busy, key=f"resume_{job.job_id}"):
+        try:
+            workbench.resume(job.job_id)
+        except WorkbenchError as error:
+            st.error(literal(str(error)), icon=":material/error:")
+        else:
+            st.rerun()
+    if st.button("Discard", icon=":material/delete:", help="Frees the disk.", key=f"discard_{job.job_id}"):
+        workbench.discard_checkpoints(job.job_id)
+        st.session_state["dismissed_jobs"].add(job.job_id)
+        st.rerun()
 
 
 def seconds_since(job: workbench.JobStatus) -> float:

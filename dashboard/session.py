@@ -8,9 +8,15 @@ from typing import NoReturn
 import streamlit as st
 
 from core import workbench
+from dashboard.charts import Look
 
 DATA_PAGE = "data.py"  # files beside the shell, as `st.switch_page` and `st.navigation` name them
 THRESHOLD_PAGE = "threshold.py"
+VALIDATE_PAGE = "validate.py"
+EXPLORE_PAGE = "explore.py"
+REVIEW_PAGE = "review.py"
+MODELS_PAGE = "models.py"
+REPORT_PAGE = "report.py"
 ROW_PX = 28  # of every table
 
 _RUN_KEY = "run_in_view"
@@ -35,10 +41,10 @@ def forget_run() -> None:
     st.session_state.pop(_RUN_KEY, None)
 
 
-def open_run(run_id: str) -> NoReturn:
-    """Go to the Threshold page with this run; the URL keeps it over a reload."""
+def open_run(run_id: str, page: str = THRESHOLD_PAGE) -> NoReturn:
+    """Go to a page with this run; the URL keeps it over a reload."""
     st.session_state[_RUN_KEY] = run_id
-    st.switch_page(THRESHOLD_PAGE, query_params={"run": run_id})
+    st.switch_page(page, query_params={"run": run_id})
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -49,6 +55,13 @@ def run_reader(run_id: str) -> workbench.RunReader:
         WorkbenchError: where there is no such run, or it is damaged.
     """
     return workbench.run(run_id)
+
+
+def look_of_theme() -> Look:
+    """Colours of the theme in use, from .streamlit/config.toml."""
+    dark = st.context.theme.type == "dark"
+    theme = "theme.dark" if dark else "theme.light"
+    return Look(dark, st.get_option(f"{theme}.chartCategoricalColors"), st.get_option(f"{theme}.textColor"))
 
 
 def model_name(run: workbench.RunInfo) -> str:

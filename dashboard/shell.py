@@ -10,8 +10,19 @@ import streamlit as st
 from core import workbench
 from core.errors import WorkbenchError
 from dashboard.escaping import literal
-from dashboard.session import DATA_PAGE, THRESHOLD_PAGE, model_name, run_in_view
+from dashboard.session import (
+    DATA_PAGE,
+    EXPLORE_PAGE,
+    MODELS_PAGE,
+    REPORT_PAGE,
+    REVIEW_PAGE,
+    THRESHOLD_PAGE,
+    VALIDATE_PAGE,
+    model_name,
+    run_in_view,
+)
 
+STYLE = Path(__file__).with_name("shell.css")  # what .streamlit/config.toml cannot say
 ICON = Path(__file__).with_name("icon.svg")  # an icon by name would be fetched from another host
 WATCH_SECONDS = 2.0  # between two looks at a running job
 
@@ -19,10 +30,16 @@ WATCH_SECONDS = 2.0  # between two looks at a running job
 def show() -> None:
     """Draw the frame and run the page."""
     st.set_page_config(page_title="TinyLogBERT Workbench", page_icon=str(ICON), layout="wide")
+    st.html(STYLE)
     page = st.navigation(
         [
             st.Page(DATA_PAGE, title="Data", icon=":material/upload_file:", default=True),
             st.Page(THRESHOLD_PAGE, title="Threshold", icon=":material/tune:", url_path="threshold"),
+            st.Page(VALIDATE_PAGE, title="Validate", icon=":material/fact_check:", url_path="validate"),
+            st.Page(EXPLORE_PAGE, title="Explore", icon=":material/scatter_plot:", url_path="explore"),
+            st.Page(REVIEW_PAGE, title="Review", icon=":material/rule:", url_path="review"),
+            st.Page(MODELS_PAGE, title="Models", icon=":material/model_training:", url_path="models"),
+            st.Page(REPORT_PAGE, title="Report", icon=":material/summarize:", url_path="report"),
         ],
         position="top",
     )
@@ -34,15 +51,17 @@ def show() -> None:
 
 
 def status_strip() -> None:
-    """File, lines, model and threshold of the run in view; the running job at the right."""
+    """File, lines, model, threshold and verdicts of the run in view; the running job at the right."""
     run_id = run_in_view()
     runs = {run.run_id: run for run in workbench.runs()}
     with st.container(horizontal=True, vertical_alignment="center"):
         if run_id in runs:
             run = runs[run_id]
+            n_verdicts = len(workbench.verdicts(run_id))
             st.markdown(
                 f"**{literal(run.name)}** · {run.n_lines:,} lines · model **{literal(model_name(run))}** · "
-                f"threshold **{workbench.threshold(run_id):.4f}**",
+                f"threshold **{workbench.threshold(run_id):.4f}** · "
+                f"**{n_verdicts:,}** {'verdict' if n_verdicts == 1 else 'verdicts'}",
                 width="stretch",
             )
         else:

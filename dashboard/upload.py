@@ -34,7 +34,7 @@ IDLE_SECONDS = 3600.0  # a token that nobody used for so long is void, and its p
 MAX_NAME_BYTES = 180
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """A request the route does not serve: HTTP status and what the user reads."""
 
     def __init__(self, status: int, text: str) -> None:
@@ -97,20 +97,20 @@ class Uploads:
 
     async def _answer(self, request: Request) -> JSONResponse:
         try:
-            _check_same_site(request)
+            check_same_site(request)
             upload = self._find(request.path_params["token"])
             if request.method == "GET":
                 return JSONResponse({"received": upload.received_bytes})
             return await self._receive(request, upload)
-        except _Refused as refused:
+        except Refused as refused:
             return JSONResponse({"error": str(refused)}, status_code=refused.status)
 
     def _find(self, token: str) -> _Upload:
         upload = self._uploads.get(token)
         if upload is None:
-            raise _Refused(404, "This upload is not known here. Reload the page and choose the file again.")
+            raise Refused(404, "This upload is not known here. Reload the page and choose the file again.")
         if upload.spent:
-            raise _Refused(410, "This upload is finished. Reload the page to send another file.")
+            raise Refused(410, "This upload is finished. Reload the page to send another file.")
         upload.used_at = time.monotonic()
         return upload
 
@@ -120,16 +120,16 @@ class Uploads:
         size_bytes = _whole_number(request, "size")
         offset = _whole_number(request, "offset")
         if upload.busy:
-            raise _Refused(409, "The same upload is running in another request. Wait for it, or reload the page.")
+            raise Refused(409, "The same upload is running in another request. Wait for it, or reload the page.")
         if size_bytes > self.max_bytes:
-            raise _Refused(413, f"{name} has {size_bytes:,} bytes; the limit is {self.max_bytes:,}. Split the file.")
+            raise Refused(413, f"{name} has {size_bytes:,} bytes; the limit is {self.max_bytes:,}. Split the file.")
         if size_bytes == 0:
-            raise _Refused(400, f"{name} is empty. Choose a file that holds log lines.")
+            raise Refused(400, f"{name} is empty. Choose a file that holds log lines.")
         if upload.name is None:
             self._require_space(size_bytes)
             upload.name, upload.size_bytes = name, size_bytes
         elif (upload.name, upload.size_bytes) != (name, size_bytes):
-            raise _Refused(409, f"This upload belongs to {upload.name}. Reload the page to send another file.")
+            raise Refused(409, f"This upload belongs to {upload.name}. Reload the page to send another file.")
         if offset != upload.received_bytes:
             return JSONResponse({"received": upload.received_bytes}, status_code=409)
 
@@ -143,8 +143,8 @@ class Uploads:
         except OSError as error:
             self.revoke(token)
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise _Refused(507, _no_space(name, self.inbox())) from error
-            raise _Refused(500, f"{name} could not be written to {self.inbox()}: {error.strerror}.") from error
+                raise Refused(507, _no_space(name, self.inbox())) from error
+            raise Refused(500, f"{name} could not be written to {self.inbox()}: {error.strerror}.") from error
         finally:
             upload.busy = False
         return JSONResponse({"received": upload.received_bytes, "name": saved.name})
@@ -157,13 +157,13 @@ class Uploads:
             try:
                 async for chunk in request.stream():
                     if upload.received_bytes + len(chunk) > upload.size_bytes:
-                        raise _Refused(413, f"More bytes arrived than the {upload.size_bytes:,} of {upload.name}.")
+                        raise Refused(413, f"More bytes arrived than the {upload.size_bytes:,} of {upload.name}.")
                     out.write(chunk)
                     out.flush()
                     upload.received_bytes += len(chunk)
                     upload.used_at = time.monotonic()
             except ClientDisconnect as gone:
-                raise _Refused(400, "The connection broke; the page goes on from here.") from gone
+                raise Refused(400, "The connection broke; the page goes on from here.") from gone
 
     def _keep(self, part: Path, name: str) -> Path:
         with part.open("rb") as whole:
@@ -181,7 +181,7 @@ class Uploads:
     def _require_space(self, size_bytes: int) -> None:
         inbox = self.inbox()
         if shutil.disk_usage(inbox).free < size_bytes + RESERVE_BYTES:
-            raise _Refused(507, _no_space(f"{size_bytes:,} bytes", inbox))
+            raise Refused(507, _no_space(f"{size_bytes:,} bytes", inbox))
 
     def _part(self, token: str) -> Path:
         return self.inbox() / f".{token}.part"
@@ -195,7 +195,7 @@ def safe_name(name: str) -> str:
         'passwd'
 
     Raises:
-        _Refused: where nothing is left of the name.
+        Refused: where nothing is left of the name.
     """
     last = re.split(r"[\\/]", unicodedata.normalize("NFC", name))[-1]
     kept = "".join(" " if c == "\ufffd" else c for c in last if unicodedata.category(c)[0] != "C")
@@ -204,7 +204,7 @@ def safe_name(name: str) -> str:
     room = max(1, MAX_NAME_BYTES - len(suffixes.encode()))
     kept = stem.encode()[:room].decode("utf-8", "ignore") + suffixes
     if not stem or len(kept.encode()) > MAX_NAME_BYTES:
-        raise _Refused(400, f"The file name {name[:80]!r} cannot be used. Rename the file and choose it again.")
+        raise Refused(400, f"The file name {name[:80]!r} cannot be used. Rename the file and choose it again.")
     return kept
 
 
@@ -217,21 +217,25 @@ def _split_name(name: str) -> tuple[str, str]:
 def _whole_number(request: Request, key: str) -> int:
     text = request.query_params.get(key, "")
     if not re.fullmatch(r"[0-9]{1,15}", text):
-        raise _Refused(400, f"The upload needs a whole number for {key}, found {text[:40]!r}. Reload the page.")
+        raise Refused(400, f"The upload needs a whole number for {key}, found {text[:40]!r}. Reload the page.")
     return int(text)
 
 
-def _check_same_site(request: Request) -> None:
-    """Refuse requests of other sites, and of names that merely resolve to this machine (DNS rebinding)."""
+def check_same_site(request: Request) -> None:
+    """Refuse requests of other sites, and of names that merely resolve to this machine (DNS rebinding).
+
+    Raises:
+        Refused: with status 403.
+    """
     host = request.headers.get("host", "")
     hostname = urlsplit(f"//{host}").hostname or ""
     if hostname not in st.get_option("server.allowedHosts"):
-        raise _Refused(403, f"Uploads are not taken under the name {hostname!r}. Open the page by its own address.")
+        raise Refused(403, f"Nothing is taken or given under the name {hostname!r}. Open the page by its own address.")
     origin = request.headers.get("origin")
     if origin is None and request.method == "GET":  # browsers send no Origin when a page asks its own server
         return
     if origin is None or urlsplit(origin).netloc != host:
-        raise _Refused(403, "Uploads are taken from the workbench's own page only.")
+        raise Refused(403, "Uploads are taken from the workbench's own page only.")
 
 
 def _no_space(what: str, folder: Path) -> str:

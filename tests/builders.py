@@ -2,7 +2,14 @@
 
 import csv
 import random
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from core.records import LOG_TABLE_SCHEMA
+from core.store import RunWriter
 
 PAGES = [
     "/",
@@ -57,3 +64,60 @@ def write_labelled(path: Path, lines: list[str], labels: list[int], sessions: li
         for row, (line, label) in enumerate(zip(lines, labels, strict=True)):
             writer.writerow([line, label] + ([sessions[row]] if sessions else []))
     return path
+
+
+def store_run(
+    run_id: str,
+    lines: list[tuple[str, str, float]],
+    name: str = "",
+    vectors: list[list[float]] | None = None,
+    **info: Any,
+) -> str:
+    """A stored run without a fit: for each line its raw text, normalized text ("" for a blank line) and score.
+
+    `vectors` are the [CLS] vectors of the distinct texts in order of appearance; a quick run has none.
+    """
+    texts = list(dict.fromkeys(text for _, text, _ in lines if text))
+    score_of = {text: score for _, text, score in lines}
+    tokens = [text.split()[:60] for text in texts]
+    scores = [score_of[text] for text in texts]
+    n_lines = len(lines)
+    table = pl.DataFrame(
+        {
+            "line_no": range(1, n_lines + 1),
+            "timestamp_utc": [datetime(2026, 11, 18) + timedelta(minutes=no) for no in range(n_lines)],
+            "level": "INFO",
+            "host": None,
+            "component": "sshd",
+            "session": None,
+            "raw": [raw for raw, _, _ in lines],
+            "rejection": None,
+            "text_id": [texts.index(text) if text else None for _, text, _ in lines],
+        },
+        schema=LOG_TABLE_SCHEMA,
+    )
+    answers = pl.DataFrame(
+        {
+            "text_id": range(len(texts)),
+            "normalized_text": texts,
+            "level_class": "info",
+            "count": [sum(text == other for _, other, _ in lines) for text in texts],
+            "example": texts,
+            "score": scores,
+            "reason": "never seen",
+            "tokens": tokens,
+            "surprise": [[9.0 if len(token) > 7 else 0.2 for token in row] for row in tokens],
+            "expected": [["usual"] * len(row) for row in tokens],
+            "expected_p": [[0.75] * len(row) for row in tokens],
+            "embedding": vectors,
+            "nearest": "session opened",
+            "knn": scores,
+            "raw_knn": scores,
+        },
+        schema_overrides={"embedding": pl.List(pl.Float32)},
+    )
+    facts = {"name": name or f"{run_id}.log", "threshold": 0.5, "scorers": ["knn"], "weights": {"knn": 1.0}}
+    with RunWriter(run_id) as writer:
+        writer.add_lines(table)
+        writer.finish(answers, facts | info)
+    return run_id

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
+from core import workbench
 from core.cli import main
 from tests.builders import access_log, write_labelled, write_log
 
@@ -61,7 +62,7 @@ def test_train_score_and_list(tmp_path: Path, history: Path, model: str) -> None
     scored = rows(tmp_path / "out.csv")
     assert [int(row["line_no"]) for row in scored] == list(range(1, 202))
     assert list(scored[0]) == [
-        "line_no", "score", "is_anomaly", "session", "template", "novelty", "tfidf", "severity", "reason"
+        "line_no", "score", "is_anomaly", "session", "template", "novelty", "tfidf", "shape", "severity", "reason"
     ]  # fmt: skip
     assert (scored[3]["score"], scored[3]["is_anomaly"]) == ("0.0", "0")
     assert scored[4]["template"].startswith(("get /", "post /"))
@@ -128,7 +129,7 @@ def test_evaluate_prints_one_json_object(tmp_path: Path, model: str) -> None:
     assert found["prevalence"] == 0.05
     assert found["recall"] == 1.0
     assert found["best_f1"] >= found["f1"] > 0.5
-    assert set(found["scorers"]) == {"novelty", "tfidf", "severity"}
+    assert set(found["scorers"]) == {"novelty", "tfidf", "shape", "severity"}
     assert found["scorers"]["tfidf"].keys() == {"roc_auc", "pr_auc"}
     assert found["deduplicated"]["n"] < 100
     assert "same" in refused("evaluate", write_labelled(tmp_path / "one.csv", lines[:5], [0] * 5), "--model", model)
@@ -216,6 +217,20 @@ def test_no_disk_space_is_one_clear_line(
         patch.setattr(Path, "write_text", full)
         assert "space" in refused("train", history, "--name", model, "--quick").lower()
     assert json.loads(done("models", "--json").stdout)[0]["error"] is None, "the old bundle is whole"
+
+
+def test_verdicts_are_listed_and_their_lines_do_not_act_on_the_terminal(tmp_path: Path, model: str) -> None:
+    assert json.loads(done("verdicts", "--json").stdout) == []
+    log = write_log(tmp_path / "new.log", ["plain line", "\x1b[2J \x1b]0;owned\x07 line"])
+    run_id = json.loads(done("score", log, "--model", model, "--json").stdout)["run_id"]
+    workbench.set_verdict(run_id, [2], "abnormal", note="two\nlines")
+    (verdict,) = json.loads(done("verdicts", "--json").stdout)
+    assert (verdict["line_no"], verdict["label"], verdict["note"]) == (2, "abnormal", "two\nlines")
+    for arguments in ((), ("--run", run_id)):
+        (row,) = done("verdicts", *arguments).stdout.splitlines()
+        assert "abnormal\tanalyst\t2\ttwo\\nlines\t\\x1b[2J" in row
+        assert "\x1b" not in row
+    assert "there is no run" in refused("verdicts", "--run", "nothing-here")
 
 
 def test_help_and_looking_need_no_network_library() -> None:

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from core.config import NetworkConfig
-from core.networks.tinylogbert import CLS_ID, SEP_ID, SPECIAL_TOKENS, Encoder, TinyLogBert
+from core.networks.encoder import Encoder
+from core.networks.tinylogbert import CLS_ID, SEP_ID, SPECIAL_TOKENS, TinyLogBert
 from core.training.corruption import OF_EACH_KIND, corrupt
 
 

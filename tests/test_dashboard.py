@@ -13,12 +13,15 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core import workbench
+from core.config import Config
 from core.records import LOG_TABLE_SCHEMA
 from core.store import RunWriter
 from dashboard import data
+from dashboard.components.line_detail import Token
 from dashboard.escaping import literal
+from dashboard.line_view import contributions, header_length, standing, tokens_of
 from dashboard.lines_table import search_of
-from dashboard.threshold import contributions, header_length, rate_of, standing, token_surprise
+from dashboard.threshold import rate_of
 
 SHELL = Path(__file__).resolve().parents[1] / "dashboard" / "shell.py"
 HOSTILE = "![x](http://evil.example/i.png) <img src=x onerror=alert(1)> :red[r] $a$ `c` login failed"
@@ -122,11 +125,28 @@ def test_a_chosen_file_is_previewed_and_scored_as_asked(app: AppTest, monkeypatc
     rows = table(app, "normalized_text")
     assert len(rows) == 20
     assert "accepted password for eve" in rows["normalized_text"][0]
-    app.radio("way").set_value(data.QUICK).run()
+    app.radio[0].set_value(data.QUICK).run()
     next(button for button in app.button if button.label == "Find abnormal lines").click().run()
     assert not app.exception
     [(given, model, quick, read, sessions)] = asked
     assert (given, model, quick, read.format, sessions) == (path, None, True, "auto", None)
+
+
+def test_a_model_that_knows_the_messages_is_proposed(app: AppTest, tmp_path: Path):
+    lines = [f"Nov 18 06:00:{no:02} web1 sshd[{no}]: Accepted password for eve from 10.0.0.{no}" for no in range(40)]
+    (tmp_path / "history.log").write_text("\n".join(lines) + "\n")
+    workbench.train([tmp_path / "history.log"], "ssh", workbench.quick(Config()))
+    known, other = workbench.inbox() / "known.log", workbench.inbox() / "other.log"
+    known.write_text("\n".join(lines[:10]) + "\n")
+    other.write_text("\n".join(f"disk {word} is full" for word in "abcdefghij") + "\n")
+    app.run()
+    app.selectbox(data.FILE_KEY).select(known).run()
+    assert app.radio[0].value == data.SAVED
+    assert "messages of 100% of the first lines" in shown(app)
+    app.selectbox(data.FILE_KEY).select(other).run()
+    assert app.radio[0].value == data.OWN
+    app.radio[0].set_value(data.SAVED).run()
+    assert "messages of 0% of the first lines. That is little" in shown(app)
 
 
 def test_a_file_that_is_no_log_is_refused_before_it_is_scored(app: AppTest):
@@ -312,7 +332,11 @@ def test_search_and_tokens():
     assert search_of(" /a+/ ") == ("a+", True)
     assert search_of("/") == ("/", False)
     assert search_of("  ") == (None, False)
-    assert token_surprise(["a", "b"], [1.0, 2.0]) == [("a", 1.0), ("b", 2.0)]
-    assert token_surprise(["a", "b"], [1.0, math.nan]) == [("a", 1.0), ("b", None)]
-    assert token_surprise(["a"], [math.nan]) is None
-    assert token_surprise(["a"], []) is None
+    read = {"tokens": ["a", "b"], "surprise": [1.0, math.nan], "expected": ["c", "d"], "expected_p": [0.9, 0.8]}
+    assert tokens_of(read) == [Token("a", 1.0, "c", 0.9), Token("b", None, None, None)]
+    assert tokens_of(read | {"expected": [], "expected_p": []}) == [
+        Token("a", 1.0, None, None),
+        Token("b", None, None, None),
+    ]
+    assert tokens_of(read | {"surprise": [math.nan, math.nan]}) is None
+    assert tokens_of(read | {"surprise": []}) is None

@@ -15,6 +15,7 @@ import pytest
 
 from core import jobs
 from core.errors import StoreError, WorkbenchError
+from core.jobs import watching
 
 CHILD = """
 import errno, os, sys, time
@@ -70,7 +71,7 @@ def test_a_job_hands_back_its_result_and_steps() -> None:
     )
     assert jobs.status(job_id).state in ("queued", "running")
     found = jobs.wait(job_id, 20)
-    checkout = str(Path(jobs.__file__).resolve().parents[1])
+    checkout = str(Path(jobs.__file__).resolve().parents[2])
     assert found.result == {"run_id": "r1", "kind": "score", "omp": "PASSIVE", "cwd": checkout}
     assert (found.state, found.message, found.title, found.done, found.total) == ("done", "", "Score x.log", 4, 4)
     assert [name for name, _ in found.steps] == ["read", "encode"]
@@ -151,11 +152,11 @@ def test_cancel_reaches_work_that_swallows_the_first_word(home: Path) -> None:
     running(job_id)
     started = time.monotonic()
     assert jobs.cancel(job_id).state == "cancelled"
-    assert time.monotonic() - started < jobs.CANCEL_SECONDS  # not by force
+    assert time.monotonic() - started < watching.CANCEL_SECONDS  # not by force
 
 
 def test_cancel_kills_work_that_does_not_listen(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "CANCEL_SECONDS", 0.3)
+    monkeypatch.setattr(watching, "CANCEL_SECONDS", 0.3)
     job_id = start(
         """
         import signal
@@ -226,7 +227,7 @@ def test_a_job_nobody_started_fails_after_a_while(home: Path, monkeypatch: pytes
 
 
 def test_only_the_last_jobs_are_kept(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "KEPT_JOBS", 2)
+    monkeypatch.setattr(watching, "KEPT_JOBS", 2)
     ended = jobs.JobStatus("", "score", "Score", "2024-01-01T00:00:00+00:00", state="done")
     for name in ("20240101-a", "20240102-b", "20240103-c"):
         (home / "jobs" / name).mkdir(parents=True)
@@ -244,3 +245,48 @@ def test_only_the_last_jobs_are_kept(home: Path, monkeypatch: pytest.MonkeyPatch
 def test_unknown_jobs_are_refused(job_id: str) -> None:
     with pytest.raises(WorkbenchError):
         jobs.status(job_id)
+
+
+HALF_DONE = """
+saved = job.checkpoints / "step"
+step = int(saved.read_text()) if saved.exists() else 0
+job.checkpoints.mkdir(exist_ok=True)
+saved.write_text("25")
+job.measure("loss", step, 9.0 - step / 25)
+job.measure("loss", 50, 7.5)
+if step == 0: raise InputError("the first attempt fails")
+job.done({"went on from": step})
+"""
+
+
+def test_an_ended_job_goes_on_from_its_checkpoint(home: Path) -> None:
+    job_id = start(HALF_DONE)
+    failed = jobs.wait(job_id, 20)
+    assert (failed.state, jobs.can_resume(failed)) == ("failed", True)
+    (home / "jobs" / job_id / "measures.jsonl").open("a").write('["loss", 7')  # as a killed process leaves it
+    code = CHILD.format(body=textwrap.indent(HALF_DONE.strip(), "    ").strip())
+    jobs.resume(job_id, command=[sys.executable, "-c", code])
+    found = jobs.wait(job_id, 20)
+    assert (found.state, found.result, found.title) == ("done", {"went on from": 25}, "Score x.log")
+    assert jobs.list_jobs() == [found]
+    assert not (home / "jobs" / job_id / "checkpoints").exists()
+    with pytest.raises(WorkbenchError, match="nothing to go on from"):
+        jobs.resume(job_id)
+
+
+def test_measures_of_a_later_attempt_replace_the_first(home: Path) -> None:
+    (home / "jobs" / "j1").mkdir(parents=True)
+    lines = ['["loss", 25, 3.0]', '["loss", 50, 2.5]', '["held back", 25, 3.5]', '["loss", 50, 2.0]', '["loss"']
+    (home / "jobs" / "j1" / "measures.jsonl").write_text("\n".join(lines))
+    assert jobs.measured("j1") == [("loss", 25, 3.0), ("held back", 25, 3.5), ("loss", 50, 2.0)]
+    assert jobs.measured("j2") == []
+
+
+def test_discarded_checkpoints_are_gone_and_a_running_job_keeps_them(home: Path) -> None:
+    job_id = start("job.checkpoints.mkdir()\n(job.checkpoints / 'x').touch()" + FOREVER)
+    running(job_id)
+    with pytest.raises(WorkbenchError, match="cancel it first"):
+        jobs.discard_checkpoints(job_id)
+    assert jobs.can_resume(jobs.cancel(job_id))
+    jobs.discard_checkpoints(job_id)
+    assert not jobs.can_resume(jobs.status(job_id))

@@ -10,8 +10,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from core.config import NetworkConfig, TrainingConfig
 from core.errors import InputError, JobCancelled, WorkbenchError
-from core.networks.tinylogbert import SPECIAL_TOKENS, Encoder, TinyLogBert
-from core.records import Progress, no_progress
+from core.networks.encoder import Encoder
+from core.networks.tinylogbert import SPECIAL_TOKENS, TinyLogBert
+from core.records import Measure, Progress, no_measure, no_progress
 from core.training import mlm
 
 USERS = [f"user{n}" for n in range(30)]
@@ -46,6 +47,7 @@ def train(
     seed: int = 0,
     progress: Progress = no_progress,
     checkpoints: Path | None = None,
+    measure: Measure = no_measure,
     **settings: float,
 ) -> tuple[TinyLogBert, list[dict[str, float | None]]]:
     training = TrainingConfig(**({"max_steps": 6, "batch_size": 32, "learning_rate": 3e-3} | settings))
@@ -59,6 +61,7 @@ def train(
         seed=seed,
         progress=progress,
         checkpoints=checkpoints,
+        measure=measure,
     )
 
 
@@ -173,3 +176,34 @@ def test_cancelled_it_stops_and_goes_on_where_it_was(
     train(tokenizer, ids, seed=1, progress=lambda _, done, __: steps.append(done), checkpoints=tmp_path)
     assert steps[0] == 1, "resumed from another training"
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_damaged_checkpoint_is_not_gone_on_from(
+    tokenizer: Tokenizer, ids: list[list[int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mlm, "EVALUATE_EVERY", 2)
+    monkeypatch.setattr(mlm, "SAVE_EVERY", 4)
+
+    def cancel_at_5(step: str, done: int, total: int) -> None:
+        steps.append(done)
+        if done == 5:
+            raise JobCancelled("cancelled")
+
+    def first_step(told: list[tuple[str, int, float]]) -> int:
+        steps.clear()
+        with pytest.raises(JobCancelled):
+            train(tokenizer, ids, progress=cancel_at_5, checkpoints=tmp_path, measure=lambda *entry: told.append(entry))
+        return steps[0]
+
+    steps: list[int] = []
+    whole: list[tuple[str, int, float]] = []
+    resumed: list[tuple[str, int, float]] = []
+    assert first_step(whole) == 1
+    assert [entry[:2] for entry in whole] == [(name, n) for n in (2, 4) for name in ("train_loss", "held_back_loss")]
+    assert first_step(resumed) == 5
+    assert resumed == whole, "the history before the cancel is told again"
+    state = tmp_path / "checkpoint-4" / "optimizer.pt"
+    state.write_bytes(state.read_bytes()[:-100])
+    assert first_step([]) == 1
+    (tmp_path / "watch.json").write_text("[]")
+    assert first_step([]) == 1

@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from core.config import NetworkConfig
 from core.errors import BundleError
-from core.networks.tinylogbert import CLS_ID, MASK_ID, PAD_ID, SEP_ID, SPECIAL_TOKENS, Encoder, TinyLogBert
+from core.networks.encoder import Encoder
+from core.networks.tinylogbert import CLS_ID, MASK_ID, PAD_ID, SEP_ID, SPECIAL_TOKENS, TinyLogBert
 
 SMALL = NetworkConfig(vocab_size=300, hidden_size=64, n_layers=2, n_heads=4, max_tokens=128)
 TIED = {"cls.predictions.decoder.weight", "cls.predictions.decoder.bias"}
@@ -94,6 +95,20 @@ def test_a_text_has_the_same_bits_in_any_company(network: TinyLogBert, dtype: to
     assert np.array_equal(encoder.embed(texts), embeddings)
     torch.set_num_threads(2)
     assert np.array_equal(encoder.embed(texts), embeddings)
+
+
+def test_where_a_small_batch_gives_other_bits_a_full_one_is_taken(
+    network: TinyLogBert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = random_texts(12, seed=7)
+    few = [Encoder(network, torch.float32).encode([text]) for text in texts]
+    monkeypatch.setattr(torch, "equal", lambda *_: False)
+    encoder = Encoder(network, torch.float32)
+    assert encoder._rows_of_batch(1, 16) == 60
+    full = [encoder.encode([text]) for text in texts]
+    for one, other in zip(few, full, strict=True):
+        np.testing.assert_allclose(one.embeddings, other.embeddings, atol=1e-5)
+        np.testing.assert_allclose(one.surprise, other.surprise, atol=1e-4)
 
 
 def test_bfloat16_stays_near_float32(network: TinyLogBert) -> None:

@@ -45,6 +45,10 @@ _OTHER_CONTAINERS = {
 _CSV_HEADER = re.compile(rb'"?[A-Za-z_][\w ]*"?(?:,"?[A-Za-z_][\w ]*"?)*\r?\n')
 
 
+class NoLabelsError(InputError):
+    """Labels were asked for and the input has no column of them."""
+
+
 @dataclass(frozen=True)
 class Chunk:
     """Some lines of one file, in order.
@@ -55,6 +59,7 @@ class Chunk:
         rejections: row in `lines` -> why the bytes were not taken as they are.
         sessions: the `session` column of a labelled CSV, or None.
         labels: the `label` column (0, 1, null), only where labels were asked for.
+        kinds: the `tag` column ("" where it is empty or missing), where labels were asked for.
     """
 
     first_line_no: int
@@ -62,6 +67,7 @@ class Chunk:
     rejections: dict[int, str] = field(default_factory=dict)
     sessions: pl.Series | None = None
     labels: pl.Series | None = None
+    kinds: pl.Series | None = None
 
 
 def read_chunks(
@@ -79,7 +85,7 @@ def read_chunks(
     Args:
         path: the file, or "-".
         config: limits and the text column's name.
-        with_labels: read the `label` column of a CSV too; only `evaluate` asks for it.
+        with_labels: read the columns `label` and `tag` of a CSV too; only measuring asks for them.
         progress: told the bytes read of the file as it lies on disk.
 
     Raises:
@@ -112,7 +118,10 @@ def _chunks(raw: io.BufferedReader, name: str, config: ReadConfig, with_labels: 
     if _is_csv(name, first, config):
         return _csv_chunks(stream, name, config, with_labels)
     if with_labels:
-        raise InputError(f"{name}: expected a CSV with the columns line and label; this is a plain log")
+        raise NoLabelsError(
+            f"{name}: expected a CSV with the columns line and label; this is a plain log: "
+            "put its labels beside it as NAME.labels.csv (columns line_no and label), or name them with --labels"
+        )
     return _line_chunks(stream, config.max_line_bytes)
 
 
@@ -312,7 +321,7 @@ def _csv_chunks(stream: BinaryIO, name: str, config: ReadConfig, with_labels: bo
     column = config.message_field or "line"
     needed = [column, "label"] if with_labels else [column]
     if missing := [need for need in needed if need not in header]:
-        raise InputError(
+        raise (NoLabelsError if missing == ["label"] else InputError)(
             f"{name}: no column named {' or '.join(missing)}; found: {', '.join(header)[:200]}. "
             "A CSV needs a `line` column with the text (and `label` to evaluate), or name its column"
         )
@@ -342,6 +351,7 @@ def _csv_chunks(stream: BinaryIO, name: str, config: ReadConfig, with_labels: bo
             rejections,
             sessions=_column(records, header, "session"),
             labels=_labels(records, header, name, record_no) if with_labels else None,
+            kinds=_kinds(records, header) if with_labels else None,
         )
         record_no += len(records)
     if record_no == 1:
@@ -364,3 +374,8 @@ def _labels(records: list[list[str]], header: list[str], name: str, first: int) 
             raise InputError(f"{name}: record {first + row:,}: label is {label[:40]!r}; expected 0, 1 or nothing")
         values.append(int(label) if label else None)
     return pl.Series("label", values, dtype=pl.Int8)
+
+
+def _kinds(records: list[list[str]], header: list[str]) -> pl.Series:
+    tags = _column(records, header, "tag")
+    return pl.Series("kind", [""] * len(records), dtype=pl.String) if tags is None else tags.fill_null("").alias("kind")

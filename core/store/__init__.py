@@ -1,12 +1,25 @@
 """Where runs live: immutable Parquet a run, one small DuckDB file for what changes. The only owner of duckdb.
 
 home()/runs/<run_id>/     lines.parquet · texts.parquet · sessions.parquet where asked for · run.json
-home()/workbench.duckdb   which runs there are, and the thresholds set for them
+                          map-*.parquet where its messages lie on the Explore page
+home()/workbench.duckdb   which runs there are, the thresholds set for them, and verdicts on lines
 """
 
 from core.store.database import Store
+from core.store.maps import read_map, write_map
 from core.store.run_info import RunInfo, new_run_id
 from core.store.run_reader import RunReader
 from core.store.run_writer import RunWriter
+from core.store.verdicts import MOST_LINES, Verdicts
 
-__all__ = ["RunInfo", "RunReader", "RunWriter", "Store", "new_run_id"]
+__all__ = [
+    "MOST_LINES",
+    "RunInfo",
+    "RunReader",
+    "RunWriter",
+    "Store",
+    "Verdicts",
+    "new_run_id",
+    "read_map",
+    "write_map",
+]

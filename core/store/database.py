@@ -1,4 +1,4 @@
-"""The small DuckDB file of what changes: registered runs and thresholds.
+"""The small DuckDB file of what changes: registered runs, thresholds and verdicts.
 
 A process that has the file open for writing locks every other one out, readers too, and in one process a read-only
 connection beside a read-write one is refused. So it is always opened read-write, for one call, and retried.
@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import duckdb
 
@@ -36,6 +37,23 @@ MIGRATIONS = (  # only ever appended to; number n is the n-th, from 1
         at_utc VARCHAR NOT NULL
     );
     """,
+    """
+    CREATE SEQUENCE act_ids;
+    CREATE TABLE verdicts (
+        act_id BIGINT NOT NULL,
+        line_hash VARCHAR NOT NULL,
+        occurrence BIGINT NOT NULL,
+        line VARCHAR NOT NULL,
+        line_bytes BIGINT NOT NULL,
+        run_id VARCHAR NOT NULL,
+        run_name VARCHAR NOT NULL,
+        line_no BIGINT NOT NULL,
+        label VARCHAR,
+        note VARCHAR NOT NULL,
+        judged_by VARCHAR NOT NULL,
+        at_utc VARCHAR NOT NULL
+    );
+    """,
 )
 
 _IN_PROCESS = threading.Lock()  # two transactions of one process that write the same row would conflict
@@ -52,7 +70,7 @@ class Store:
             StoreError: where the run is missing or damaged, or the database stays locked.
         """
         info = read_run_info(run_id)
-        with self._connection() as connection:
+        with self.connection() as connection:
             _insert(connection, info)
 
     def runs(self) -> list[RunInfo]:
@@ -61,7 +79,7 @@ class Store:
         with store_errors(str(runs_folder())):
             folders = runs_folder().iterdir() if runs_folder().is_dir() else []
             on_disk = {folder.name for folder in folders if folder.is_dir() and "." not in folder.name}
-        with self._connection() as connection:
+        with self.connection() as connection:
             registered = {run_id for (run_id,) in connection.execute("SELECT run_id FROM runs").fetchall()}
             for run_id in registered - on_disk:
                 _delete(connection, run_id)
@@ -76,11 +94,18 @@ class Store:
     def threshold(self, run_id: str) -> float:
         """The value set last for this run, else the bundle's own; 0 to 1."""
         info = read_run_info(run_id)
-        with self._connection() as connection:
+        with self.connection() as connection:
             row = connection.execute(
                 "SELECT value FROM thresholds WHERE run_id = ? ORDER BY threshold_id DESC LIMIT 1", [run_id]
             ).fetchone()
         return float(row[0]) if row else info.threshold
+
+    def thresholds(self, run_id: str) -> list[tuple[float, str, str]]:
+        """Values set for this run, newest first: value, by whom, when (ISO 8601)."""
+        with self.connection() as connection:
+            return connection.execute(
+                "SELECT value, set_by, at_utc FROM thresholds WHERE run_id = ? ORDER BY threshold_id DESC", [run_id]
+            ).fetchall()
 
     def set_threshold(self, run_id: str, value: float, by: str = "analyst") -> None:
         """Set the threshold of a run; the earlier ones are kept as history.
@@ -92,29 +117,37 @@ class Store:
         if not (math.isfinite(value) and 0 <= value <= 1):
             raise WorkbenchError(f"a threshold lies between 0 and 1, found {value}")
         read_run_info(run_id)
-        with self._connection() as connection:
+        with self.connection() as connection:
             connection.execute(
                 "INSERT INTO thresholds (run_id, value, set_by, at_utc) VALUES (?, ?, ?, ?)",
                 [run_id, value, by, datetime.now(UTC).isoformat()],
             )
 
     def delete_run(self, run_id: str) -> None:
-        """Remove a run and its thresholds; nothing happens where it is gone already."""
+        """Remove a run and its thresholds, but no verdict; nothing happens where it is gone already."""
         folder = run_folder(run_id)
         doomed = folder.with_name(f"{run_id}.tmp")  # renamed first: a half-deleted run is never seen
         with store_errors(str(folder)):
             if folder.exists():
                 folder.rename(doomed)
                 shutil.rmtree(doomed, ignore_errors=True)
-        with self._connection() as connection:
+        with self.connection() as connection:
             _delete(connection, run_id)
+
+    def state(self) -> tuple[object, ...]:
+        """Differs after every change, by any process; for what keeps answers of this package."""
+        with store_errors(self._path()):
+            files = [Path(self._path()), Path(f"{self._path()}.wal")]
+            facts = [path.stat() for path in files if path.exists()]
+        return (self._path(), *((fact.st_ino, fact.st_size, fact.st_mtime_ns) for fact in facts))
 
     @staticmethod
     def _path() -> str:
         return str(home() / "workbench.duckdb")
 
     @contextmanager
-    def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """One transaction on the database, committed where the block ends well; for this package only."""
         with _IN_PROCESS, store_errors(self._path()):
             home().mkdir(parents=True, exist_ok=True)
             connection = _open(self._path())
@@ -135,7 +168,8 @@ def _open(path: str) -> duckdb.DuckDBPyConnection:
         except duckdb.IOException as error:
             if "not a valid DuckDB database" in str(error):
                 raise StoreError(
-                    f"{path}: not a database any more; move it away: runs are found again, set thresholds are lost"
+                    f"{path}: not a database any more; move it away: runs are found again, set thresholds and "
+                    "verdicts are lost"
                 ) from error
             if "lock" not in str(error):
                 raise
@@ -148,8 +182,7 @@ def _open(path: str) -> duckdb.DuckDBPyConnection:
 
 def _migrate(connection: duckdb.DuckDBPyConnection, path: str) -> None:
     connection.execute("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, at_utc VARCHAR NOT NULL)")
-    row = connection.execute("SELECT coalesce(max(number), 0) FROM migrations").fetchone()
-    done = row[0] if row else 0
+    [(done,)] = connection.execute("SELECT coalesce(max(number), 0) FROM migrations").fetchall()
     if done > len(MIGRATIONS):
         raise StoreError(
             f"{path}: written by a newer workbench (database version {done}, this one knows {len(MIGRATIONS)}); "

@@ -13,7 +13,7 @@ from core.errors import StoreError, WorkbenchError
 from core.store.run_info import store_errors
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
-_FORMULA = r"^[-=+@\t\r]"  # a spreadsheet runs a cell that begins so
+_FORMULA = r"^[-=+@\t\r\n＝＋－＠]"  # a spreadsheet runs a cell that begins so (OWASP, CSV injection)
 
 
 class ResultFile:

@@ -50,6 +50,8 @@ class RunInfo:
         seconds: duration of the whole work.
         lines_per_second: throughput of the whole work.
         config: the resolved settings.
+        learnt: what the detector that scored it says of its own learning: when, from how much, the hash of that data.
+        reweighed_from: the run whose scores this one fused anew with other weights, or None.
     """
 
     run_id: str
@@ -72,6 +74,8 @@ class RunInfo:
     seconds: float = 0.0
     lines_per_second: float = 0.0
     config: dict[str, Any] = field(default_factory=dict)
+    learnt: dict[str, Any] = field(default_factory=dict)
+    reweighed_from: str | None = None
 
     def to_json(self) -> str:
         """The text of `run.json`."""

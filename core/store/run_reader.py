@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,12 @@ from core.store.run_info import read_run_info, run_folder, store_errors
 
 _MEMORY = "512MB"  # a page may hold several runs open; above it DuckDB spills to the data folder
 _EXPORT_LINES = 65_536
+_QUEUES = {  # what is worth an analyst's look: the condition and the order
+    "highest": ("score >= $threshold", "score DESC"),
+    "near": ("$threshold IS NOT NULL", "abs(score - $threshold)"),
+    "audit": ("score < $threshold", "hash(line_no, $seed)"),
+}
+_FIRST_LINES = "(SELECT text_id, min(line_no) AS line_no FROM lines GROUP BY text_id)"
 
 
 class RunReader:
@@ -30,7 +36,7 @@ class RunReader:
         threshold: flagged lines only; None for all.
         search: text the raw line holds, in any case; with `regex` an RE2 expression, in any case too.
         level: as `levels` lists them.
-        text_id: lines of this normalized text only.
+        text_id: lines of this normalized text only, or of these.
     """
 
     def __init__(self, run_id: str) -> None:
@@ -74,7 +80,7 @@ class RunReader:
         search: str | None = None,
         regex: bool = False,
         level: str | None = None,
-        text_id: int | None = None,
+        text_id: int | Sequence[int] | None = None,
         order: str = "score",
         descending: bool = True,
         limit: int = 200,
@@ -121,7 +127,7 @@ class RunReader:
         search: str | None = None,
         regex: bool = False,
         level: str | None = None,
-        text_id: int | None = None,
+        text_id: int | Sequence[int] | None = None,
     ) -> int:
         """How many lines `lines` would give without a limit."""
         if not search and level is None and text_id is None:
@@ -152,6 +158,53 @@ class RunReader:
         vectors = rows["embedding"].explode().to_numpy().reshape(len(rows), -1)
         return rows["text_id"].to_numpy().astype(np.int64), vectors.astype(np.float32)
 
+    def lines_at(self, line_nos: list[int]) -> pl.DataFrame:
+        """Lines by their numbers, in this order; the columns of `lines`. Numbers the run does not have are left out."""
+        wanted = pl.DataFrame({"line_no": pl.Series(line_nos, dtype=pl.Int64)})
+        return wanted.join(self._rows(line_nos, "line_no"), on="line_no", how="inner", maintain_order="left")
+
+    def line_texts(self) -> pl.DataFrame:
+        """The text of every line that has one: line_no, text_id; in order."""
+        return self._frame("SELECT line_no, text_id FROM lines WHERE text_id IS NOT NULL ORDER BY line_no", [])
+
+    def texts(self) -> pl.DataFrame:
+        """Every distinct text with its count, fused score, and each scorer's value (raw_<name> and <name>)."""
+        return self._frame("SELECT * FROM texts ORDER BY text_id", [])
+
+    def answers(self) -> pl.DataFrame:
+        """Every distinct text with all that is stored of it; large."""
+        return self._frame("SELECT * FROM answers ORDER BY text_id", [])
+
+    def line_numbers(self, text_id: int, limit: int) -> list[int]:
+        """The first lines that have a text, ascending."""
+        frame = self._frame("SELECT line_no FROM lines WHERE text_id = ? ORDER BY line_no LIMIT ?", [text_id, limit])
+        return frame["line_no"].to_list()
+
+    def queue(self, kind: str, threshold: float, by_message: bool, limit: int) -> pl.DataFrame:
+        """Lines worth an analyst's look, the first of them first; blank ones are not.
+
+        Args:
+            kind: "highest": flagged lines by falling score; "near": all lines by distance to the threshold; "audit": a
+                random draw of lines below it, for one run always in the same order.
+            threshold: 0 to 1.
+            by_message: one line a normalized text, its first; of an audit the one drawn first.
+            limit: lines looked at, or messages.
+
+        Returns:
+            line_no, text_id, normalized_text, count (lines of that text), score.
+        """
+        where, order = _QUEUES[kind]
+        drawn = kind == "audit"
+        frame = self._frame(
+            f"""
+            SELECT line_no, text_id, normalized_text, count, score
+            FROM {_FIRST_LINES if by_message and not drawn else "lines"} JOIN texts USING (text_id)
+            WHERE {where} ORDER BY {order}, line_no LIMIT $limit
+            """,  # noqa: S608  fixed words only; values are bound
+            {"threshold": threshold, "limit": limit} | ({"seed": self.info.run_id} if drawn else {}),
+        )
+        return frame.unique("text_id", keep="first", maintain_order=True) if by_message else frame
+
     def context(self, line_no: int, before: int = 4, after: int = 4) -> pl.DataFrame:
         """The lines around one, itself among them: line_no, raw, score."""
         return self._frame(
@@ -177,6 +230,32 @@ class RunReader:
             """,
             [threshold, limit],
         )
+
+    def top_messages(self, threshold: float, limit: int) -> pl.DataFrame:
+        """Flagged normalized texts as `templates`, with what a report says of each.
+
+        Returns:
+            text_id, normalized_text, count, score, reason, nearest (or null), example (the first raw line), first_no
+            and last_no (line numbers), first_utc and last_utc (null where its lines have no time).
+        """
+        return self._frame(
+            """
+            WITH top AS (
+                SELECT text_id, normalized_text, count, score, reason, nearest, example FROM answers WHERE score >= ?
+                ORDER BY score DESC, count DESC, text_id LIMIT ?
+            ), seen AS (
+                SELECT text_id, min(line_no) AS first_no, max(line_no) AS last_no,
+                    min(timestamp_utc) AS first_utc, max(timestamp_utc) AS last_utc
+                FROM lines WHERE text_id IN (SELECT text_id FROM top) GROUP BY text_id
+            )
+            SELECT * FROM top JOIN seen USING (text_id) ORDER BY score DESC, count DESC, text_id
+            """,
+            [threshold, limit],
+        )
+
+    def n_templates(self, threshold: float) -> int:
+        """Flagged normalized texts."""
+        return int(self._frame("SELECT count(*) AS n FROM texts WHERE score >= ?", [threshold])["n"][0])
 
     def levels(self) -> list[str]:
         """The levels lines were written with, most frequent first."""
@@ -217,7 +296,14 @@ class RunReader:
             {"threshold": threshold, "buckets": buckets},
         ).with_columns(pl.col("start_utc").cast(pl.Datetime("us")) if timed else [])
 
-    def export(self, path: Path, threshold: float | None = None, progress: Progress = no_progress) -> None:
+    def export(
+        self,
+        path: Path,
+        threshold: float | None = None,
+        progress: Progress = no_progress,
+        flagged_only: bool = False,
+        with_lines: bool = False,
+    ) -> None:
         """Write one row a physical line, in order; the suffix says how: .csv, .jsonl or .parquet.
 
         Columns: line_no, score, is_anomaly (0 or 1), session, template, one calibrated score a scorer, reason.
@@ -226,6 +312,8 @@ class RunReader:
             path: replaced when the new file is whole; see ResultFile.
             threshold: of is_anomaly; the bundle's own where None.
             progress: told lines written.
+            flagged_only: leave out lines below the threshold.
+            with_lines: two columns more, timestamp_utc and line (as written).
 
         Raises:
             WorkbenchError: for another suffix.
@@ -233,6 +321,8 @@ class RunReader:
         """
         threshold = self.info.threshold if threshold is None else threshold
         scorers = "".join(f", coalesce({scorer}, 0.0) AS {scorer}" for scorer in self.info.scorers)
+        written = ", timestamp_utc, raw AS line" if with_lines else ""
+        flagged = "AND coalesce(score, 0.0) >= ?" if flagged_only else ""
         # In slices of lines: five times less memory than one COPY that sorts, and faster.
         with ResultFile(path) as file:
             for first in range(1, max(self.info.n_lines, 1) + 1, _EXPORT_LINES):
@@ -241,11 +331,11 @@ class RunReader:
                         f"""
                         SELECT line_no, coalesce(score, 0.0) AS score,
                             (coalesce(score, 0.0) >= ?)::INTEGER AS is_anomaly,
-                            session, normalized_text AS template{scorers}, reason
+                            session, normalized_text AS template{scorers}, reason{written}
                         FROM lines LEFT JOIN texts USING (text_id)
-                        WHERE line_no BETWEEN ? AND ? ORDER BY line_no
+                        WHERE line_no BETWEEN ? AND ? {flagged} ORDER BY line_no
                         """,  # noqa: S608  scorer names are checked when run.json is read
-                        [threshold, first, first + _EXPORT_LINES - 1],
+                        [threshold, first, first + _EXPORT_LINES - 1, *([threshold] if flagged_only else [])],
                     )
                 )
                 progress("export", min(first + _EXPORT_LINES - 1, self.info.n_lines), self.info.n_lines)
@@ -277,7 +367,12 @@ class RunReader:
             )
 
     def _where(
-        self, threshold: float | None, search: str | None, regex: bool, level: str | None, text_id: int | None
+        self,
+        threshold: float | None,
+        search: str | None,
+        regex: bool,
+        level: str | None,
+        text_id: int | Sequence[int] | None,
     ) -> tuple[str, list[Any]]:
         """The WHERE clause of the filters, and the values to bind in its order."""
         clauses: list[str] = []
@@ -286,7 +381,8 @@ class RunReader:
             clauses.append("score >= ?")
             values.append(threshold)
         if text_id is not None:
-            clauses.append("text_id = ?")
+            one = isinstance(text_id, int)
+            clauses.append("text_id = ?" if one else "text_id IN (SELECT unnest(?::BIGINT[]))")
             values.append(text_id)
         if level is not None:
             clauses.append("level = ?")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from urllib.parse import unquote_to_bytes
 
 import polars as pl
@@ -62,7 +63,7 @@ _NAME = _COMMENT.replace("$", "$;")  # a comment of one part: (Hydra), while pla
 _AGENT_PART = rf"(?:{_PRODUCT}(?:/{_VERSION})?|\({_COMMENT}\))"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Format:
     """A way lines are written.
 
@@ -292,6 +293,9 @@ JSON_FIELDS = {
     "component": ("logger", "component", "service", "name", "module"),
 }
 
+# Polars keeps the last 32 compiled patterns. A format at a time, a single line would compile most of them anew.
+_FORMATS_AT_ONCE = 6
+
 # Where a field lies: `<field>_at` and `<field>_length`, in characters, null where the format has none.
 PLACED = ("timestamp", "host", "component", "status", "priority")
 
@@ -308,24 +312,32 @@ def parse(skeletons: pl.Series, only: str = "auto") -> pl.DataFrame:
         each field in `PLACED`.
     """
     pending = pl.DataFrame({"row": pl.int_range(len(skeletons), eager=True), "line": skeletons})
+    asked = [form for form in FORMATS if only in ("auto", "json", "csv", form.name) or form.name == "plain"]
     parts = []
-    for form in FORMATS:
-        if only not in ("auto", "json", "csv", form.name) and form.name != "plain":
-            continue
-        if pending.is_empty():
-            break
-        groups = pending.select(pl.col("line").str.extract_groups(form.pattern).alias("g")).unnest("g")
-        matched = groups["1"].is_not_null()
-        if matched.any():
-            parts.append(_placed(form, pending["row"].filter(matched), groups.filter(matched)))
-            pending = pending.filter(~matched)
+    for start in range(0, len(asked), _FORMATS_AT_ONCE):
+        forms = asked[start : start + _FORMATS_AT_ONCE]
+        some = pending["line"].str.contains("|".join(form.pattern for form in forms))
+        candidates, pending = pending.filter(some), pending.filter(~some)
+        for form in forms:
+            if candidates.is_empty():
+                break
+            groups = candidates.select(pl.col("line").str.extract_groups(form.pattern).alias("g")).unnest("g")
+            matched = groups["1"].is_not_null()
+            if matched.any():
+                parts.append(_placed(form, candidates["row"].filter(matched), groups.filter(matched)))
+                candidates = candidates.filter(~matched)
     return pl.concat(parts).sort("row").drop("row")
 
 
 def _placed(form: Format, rows: pl.Series, groups: pl.DataFrame) -> pl.DataFrame:
+    return groups.select(pl.lit(rows).alias("row"), **_places(form))
+
+
+@cache
+def _places(form: Format) -> dict[str, pl.Expr]:
+    """The columns of `parse` from the groups of a format's pattern."""
     at = pl.lit(0, dtype=pl.Int64)
     columns: dict[str, pl.Expr] = {
-        "row": pl.lit(rows),
         "format": pl.lit(form.name),
         "kind": pl.lit(form.timestamp),
         "request": pl.lit(form.request),
@@ -346,7 +358,7 @@ def _placed(form: Format, rows: pl.Series, groups: pl.DataFrame) -> pl.DataFrame
             columns[f"{name}_length"] = pl.when(length > 0).then(length)
         at = at + length
     columns["message"] = pl.concat_str(messages, separator=" ").str.strip_chars()
-    return groups.select(**columns)
+    return columns
 
 
 _ESCAPED_RUN = re.compile(r"(?:%[0-9A-Fa-f]{2}|\\x[0-9A-Fa-f]{2})+")

@@ -1,17 +1,32 @@
-"""L4: one line -> its normalized text; texts -> WordPiece ids."""
+"""L4: one line -> its normalized text; texts -> WordPiece ids.
+
+`Normalizer` is the way of many lines at once; on a single one, its tables cost more than the work. `LogTokenizer` takes
+the same steps by the same patterns and keeps what it learnt of skeletons, so that a line of a known shape is a look-up.
+"""
 
 from __future__ import annotations
 
+import re
 import string
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from core.config import ReadConfig
 from core.errors import BundleError
 from core.records import LogRecord
-from core.tokenization.normalize import Normalizer
+from core.tokenization import headers
+from core.tokenization.normalize import (
+    FOLDED,
+    LEVEL_CLASS_OF_WORD,
+    MAX_TEXT_CHARS,
+    Normalizer,
+    read_skeletons,
+    unwrap_json,
+)
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -19,6 +34,20 @@ if TYPE_CHECKING:
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4
 UNKNOWN = SPECIAL_TOKENS[1]
 PRINTABLE = [chr(code) for code in range(33, 127)]
+KNOWN_SKELETONS = 10_000  # kept by each tokenizer, then dropped: a few MB
+# Unicode's White_Space, which Polars strips; str.strip takes four control characters more.
+_WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+_HALF_OF_A_PAIR = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+
+
+@dataclass(frozen=True)
+class _Skeleton:
+    """What all lines of a skeleton share: their text and level, and where their status and priority lie."""
+
+    text: str
+    level: str | None
+    status: slice | None
+    priority: slice | None
 
 
 class LogTokenizer:
@@ -31,15 +60,59 @@ class LogTokenizer:
     def __init__(self, read: ReadConfig | None = None, word_pieces: Tokenizer | None = None) -> None:
         self.read = read or ReadConfig()
         self.word_pieces = word_pieces
+        self._skeletons: dict[str, _Skeleton] = {}
 
     def tokenize(self, line: str) -> str:
         """The line's normalized text; "" for a blank line."""
-        return self.parse(line).normalized_text
+        found = self.text_and_level(line)
+        return "" if found is None else found[0]
+
+    def text_and_level(self, line: str) -> tuple[str, str] | None:
+        """The line's normalized text and level class (records.LEVEL_CLASSES), as `Normalizer` finds them.
+
+        Returns:
+            None for a blank line.
+        """
+        raw = physical_line(line)
+        if not raw.strip(_WHITE_SPACE):
+            return None
+        line, json_level = self._unwrapped(raw)
+        if line.startswith('"') or "%" in line or "\\" in line:
+            line = headers.unfold(pl.Series([line]))[0]
+        skeleton = self._skeleton(line.translate(FOLDED))
+        level = skeleton.level
+        if skeleton.priority is not None:
+            level = headers.LEVEL_OF_SEVERITY[int(line[skeleton.priority]) % 8].upper()
+        if json_level is not None:
+            level = json_level.upper()
+        text = skeleton.text if skeleton.status is None else f"{skeleton.text} {line[skeleton.status][0]}xx"
+        return text, LEVEL_CLASS_OF_WORD.get(level or "", "")
+
+    def _unwrapped(self, raw: str) -> tuple[str, str | None]:
+        """The line, or the message of a JSON object and its level."""
+        line = raw[:MAX_TEXT_CHARS]
+        if "{" not in raw:
+            return line, None
+        frame = pl.DataFrame(
+            {"raw": [raw], "line": [line], "rejection": [None]}, schema_overrides={"rejection": pl.String}
+        )
+        row = unwrap_json(frame, self.read).row(0, named=True)
+        return row["line"], row["json_level"]
+
+    def _skeleton(self, skeleton: str) -> _Skeleton:
+        known = self._skeletons.get(skeleton)
+        if known is None:
+            row = read_skeletons(pl.Series([skeleton]), self.read.format).row(0, named=True)
+            known = _Skeleton(row["text"], row["level"], _place(row, "status"), _place(row, "priority"))
+            if len(self._skeletons) >= KNOWN_SKELETONS:
+                self._skeletons.clear()
+            self._skeletons[skeleton] = known
+        return known
 
     def parse(self, line: str) -> LogRecord:
         """The line's fields and normalized text. A line feed inside is read as a space."""
         normalizer = Normalizer(self.read)
-        table = normalizer.process(1, pl.Series([line.replace("\n", " ").replace("\r", " ").replace("\0", "␀")]))
+        table = normalizer.process(1, pl.Series([physical_line(line)]))
         row = table.row(0, named=True)
         text = "" if row["text_id"] is None else normalizer.texts()["normalized_text"][0]
         time = row["timestamp_utc"]
@@ -74,6 +147,7 @@ class LogTokenizer:
         )
         word_pieces.add_special_tokens(list(SPECIAL_TOKENS))
         self.word_pieces = word_pieces
+        self.__dict__.pop("names", None)
         return self
 
     def encode(self, texts: list[str], max_tokens: int) -> list[list[int]]:
@@ -95,7 +169,7 @@ class LogTokenizer:
             raise BundleError("this LogTokenizer has no vocabulary; train it or load one")
         return self.word_pieces
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """The tokens of the vocabulary, by id."""
         by_id = sorted((token_id, token) for token, token_id in self.vocabulary.get_vocab().items())
@@ -126,6 +200,20 @@ class LogTokenizer:
             return cls(read, Tokenizer.from_str(path.read_text("utf-8")))
         except Exception as error:  # the library raises plain Exception
             raise BundleError(f"{path}: the vocabulary is damaged ({error}); train the model again") from error
+
+
+def physical_line(text: str) -> str:
+    """A text as if read from a file: its line end gone, line feeds inside spaces, NULs shown, valid UTF-8."""
+    text = text.rstrip("\r\n").replace("\n", " ").replace("\0", "␀")
+    if text.isascii():
+        return text
+    # Bytes that were not UTF-8 on the command line, and halves of pairs that JSON can write.
+    return _HALF_OF_A_PAIR.sub("�", text).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _place(row: dict[str, Any], name: str) -> slice | None:
+    at, length = row[f"{name}_at"], row[f"{name}_length"]
+    return None if at is None else slice(at, at + length)
 
 
 def _with_stages(word_pieces: Tokenizer) -> Tokenizer:

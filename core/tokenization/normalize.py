@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
+from functools import cache
 from typing import cast
 
 import polars as pl
@@ -16,7 +17,7 @@ import pyarrow as pa
 
 from core.config import ReadConfig
 from core.errors import WorkbenchError
-from core.records import LOG_TABLE_SCHEMA, TEXTS_SCHEMA
+from core.records import LEVEL_CLASSES, LOG_TABLE_SCHEMA, TEXTS_SCHEMA
 from core.tokenization import headers
 from core.tokenization.timestamps import TimestampReader
 
@@ -75,6 +76,75 @@ def mask(messages: pl.Expr, *, request: bool) -> pl.Expr:
     return messages.str.replace_all(r"\s+", " ").str.strip_chars().str.to_lowercase()
 
 
+@cache
+def _masked_message(request: bool) -> pl.Expr:
+    return mask(pl.col("message"), request=request)
+
+
+def unwrap_json(lines: pl.DataFrame, config: ReadConfig) -> pl.DataFrame:
+    """The message of JSON lines in place of the line, and the fields that JSON carries beside it.
+
+    Args:
+        lines: the columns raw, line and rejection.
+        config: its format and message field.
+
+    Returns:
+        The same with the columns json_timestamp, json_level, json_host, json_component; null where no JSON is.
+    """
+    nothing = pl.lit(None, dtype=pl.String)
+    lines = lines.with_columns(*(nothing.alias(f"json_{name}") for name in ("timestamp", "level", "host", "component")))
+    is_json = lines["raw"].str.contains(r"^\s*\{")
+    if config.format not in ("auto", "json") or not is_json.any():
+        if config.format == "json":
+            lines = lines.with_columns(pl.lit("not a JSON object; read as text").alias("rejection"))
+        return lines
+    raw = pl.when(is_json).then(pl.col("raw"))
+    fields = dict(headers.JSON_FIELDS)
+    if config.message_field:
+        fields["message"] = (config.message_field,)
+    found = lines.select(
+        pl.coalesce(*(raw.str.json_path_match(path) for key in keys for path in _json_paths(key))).alias(name)
+        for name, keys in fields.items()
+    )
+    valid = pl.lit(is_json) & (raw.str.json_path_match("$").is_not_null())
+    missing = ", ".join(fields["message"])
+    lines = lines.with_columns(
+        *(found[name].alias(f"json_{name}") for name in ("timestamp", "level", "host", "component"))
+    ).with_columns(found["message"].str.replace_all(r"[\r\n]+", " ").str.slice(0, MAX_TEXT_CHARS).alias("message_"))
+    reason = (
+        pl.when(~pl.lit(is_json) & (config.format == "json") & (pl.col("raw").str.strip_chars() != ""))
+        .then(pl.lit("not a JSON object; read as text"))
+        .when(pl.lit(is_json) & ~valid)
+        .then(pl.lit("damaged JSON; read as text"))
+        .when(valid & pl.col("message_").is_null())
+        .then(pl.lit(f"no message field ({missing}); the whole line is read as text"))
+    )
+    return lines.with_columns(reason.alias("rejection"), pl.coalesce("message_", "line").alias("line")).drop("message_")
+
+
+def read_skeletons(skeletons: pl.Series, only: str) -> pl.DataFrame:
+    """What all lines of a skeleton share: header parsed, message masked.
+
+    Args:
+        skeletons: [N] distinct lines, digits folded.
+        only: as for `headers.parse`.
+
+    Returns:
+        [N] rows in the same order: skeleton, text, and of `headers.parse` all but message and request.
+    """
+    parsed = headers.parse(skeletons, only).with_columns(skeletons.alias("skeleton")).with_row_index("row")
+    parts = [
+        parsed.filter(pl.col("request") == request).with_columns(_masked_message(request).alias("text"))
+        for request in parsed["request"].unique()
+    ]
+    parsed = pl.concat(parts).sort("row").drop("row", "message", "request")
+    header_only = parsed["text"] == ""
+    if header_only.any():  # such a line still needs a text: the whole of it, masked
+        whole = pl.when(header_only).then(mask(pl.col("skeleton"), request=False)).otherwise("text")
+        parsed = parsed.with_columns(whole.alias("text"))
+    return parsed
+
+
 def fold_digits(lines: pl.Series) -> pl.Series:
     """Every ASCII digit to 0, in one pass over the bytes."""
     array = lines.to_arrow(compat_level=pl.CompatLevel.oldest())
@@ -89,7 +159,8 @@ def fold_digits(lines: pl.Series) -> pl.Series:
     )
 
 
-_FOLD = bytes(ord("0") if ord("0") <= byte <= ord("9") else byte for byte in range(256))
+FOLDED = str.maketrans("123456789", "000000000")
+_FOLD = bytes(FOLDED.get(byte, byte) for byte in range(256))
 
 
 @dataclass
@@ -150,7 +221,7 @@ class Normalizer:
             pl.col("raw").str.slice(0, MAX_TEXT_CHARS).alias("line"),
             pl.lit(None, dtype=pl.String).alias("rejection"),
         )
-        lines = self._unwrap_json(lines)
+        lines = unwrap_json(lines, self.config)
         lines = lines.with_columns(headers.unfold(lines["line"]).alias("line"))
         lines = lines.with_columns(fold_digits(lines["line"]).alias("skeleton"))
         lines = lines.join(self._parsed(lines["skeleton"]), on="skeleton", how="left", maintain_order="left")
@@ -186,42 +257,6 @@ class Normalizer:
             schema=TEXTS_SCHEMA,
         )
 
-    def _unwrap_json(self, lines: pl.DataFrame) -> pl.DataFrame:
-        """The message of JSON lines in place of the line, and the fields that JSON carries beside it."""
-        nothing = pl.lit(None, dtype=pl.String)
-        lines = lines.with_columns(
-            *(nothing.alias(f"json_{name}") for name in ("timestamp", "level", "host", "component"))
-        )
-        is_json = lines["raw"].str.contains(r"^\s*\{")
-        if self.config.format not in ("auto", "json") or not is_json.any():
-            if self.config.format == "json":
-                lines = lines.with_columns(pl.lit("not a JSON object; read as text").alias("rejection"))
-            return lines
-        raw = pl.when(is_json).then(pl.col("raw"))
-        fields = dict(headers.JSON_FIELDS)
-        if self.config.message_field:
-            fields["message"] = (self.config.message_field,)
-        found = lines.select(
-            pl.coalesce(*(raw.str.json_path_match(path) for key in keys for path in _json_paths(key))).alias(name)
-            for name, keys in fields.items()
-        )
-        valid = pl.lit(is_json) & (raw.str.json_path_match("$").is_not_null())
-        missing = ", ".join(fields["message"])
-        lines = lines.with_columns(
-            *(found[name].alias(f"json_{name}") for name in ("timestamp", "level", "host", "component"))
-        ).with_columns(found["message"].str.replace_all(r"[\r\n]+", " ").str.slice(0, MAX_TEXT_CHARS).alias("message_"))
-        reason = (
-            pl.when(~pl.lit(is_json) & (self.config.format == "json") & (pl.col("raw").str.strip_chars() != ""))
-            .then(pl.lit("not a JSON object; read as text"))
-            .when(pl.lit(is_json) & ~valid)
-            .then(pl.lit("damaged JSON; read as text"))
-            .when(valid & pl.col("message_").is_null())
-            .then(pl.lit(f"no message field ({missing}); the whole line is read as text"))
-        )
-        return lines.with_columns(reason.alias("rejection"), pl.coalesce("message_", "line").alias("line")).drop(
-            "message_"
-        )
-
     def _parsed(self, skeletons: pl.Series) -> pl.DataFrame:
         """Headers and masks of the chunk's skeletons; only new ones are worked on."""
         distinct = skeletons.alias("skeleton").to_frame().unique(maintain_order=True)
@@ -231,13 +266,7 @@ class Normalizer:
         else:
             new = distinct.join(self._known.select("skeleton"), on="skeleton", how="anti", maintain_order="left")
         if not new.is_empty():
-            parsed = headers.parse(new["skeleton"], self.config.format)
-            request, other = (mask(pl.col("message"), request=flag) for flag in (True, False))
-            masked = parsed.select(pl.when("request").then(request).otherwise(other))["message"]
-            # A line that is all header still needs a text: the whole of it, masked.
-            whole = new.select(mask(pl.col("skeleton"), request=False))["skeleton"]
-            text = pl.when(masked != "").then(masked).otherwise(whole)
-            parsed = parsed.drop("message", "request").with_columns(new["skeleton"], text.alias("text"))
+            parsed = read_skeletons(new["skeleton"], self.config.format)
             self._known = parsed if self._known is None else pl.concat([self._known, parsed])
         assert self._known is not None  # noqa: S101 - a chunk has at least one skeleton
         return self._known
@@ -263,9 +292,7 @@ class Normalizer:
         return lines.with_columns(self._timestamps.read(lines).alias("timestamp_utc"))
 
     def _text_ids_of(self, lines: pl.DataFrame) -> pl.Series:
-        level_class = pl.col("level").replace_strict(
-            headers.LEVEL_OF_WORD | _CLASS_ITSELF, default="", return_dtype=pl.String
-        )
+        level_class = pl.col("level").replace_strict(LEVEL_CLASS_OF_WORD, default="", return_dtype=pl.String)
         keys = lines.select(
             pl.concat_str("text", "status", separator=" ", ignore_nulls=True).alias("text"),
             level_class.fill_null("").alias("level_class"),
@@ -315,7 +342,7 @@ class Normalizer:
 
 # Android's letters and the numbers of JSON loggers, as a reader would say them.
 _SPELLED_OUT = {word: name.upper() for word, name in headers.LEVEL_OF_WORD.items() if len(word) < 3}
-_CLASS_ITSELF = {name.upper(): name for name in ("debug", "info", "notice", "warning", "error", "critical")}
+LEVEL_CLASS_OF_WORD = headers.LEVEL_OF_WORD | {name.upper(): name for name in LEVEL_CLASSES if name}
 
 
 def _json_paths(key: str) -> list[str]:

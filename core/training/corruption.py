@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.networks.tinylogbert import Encoder
+from core.networks.encoder import Encoder
 from core.records import Progress, no_progress
 
 OF_EACH_KIND = (100, 2_000)  # fewest for a log of few texts; most, which a head of 16,000 weights needs

@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -25,8 +26,9 @@ from torch.nn import functional
 
 from core.config import NetworkConfig, TrainingConfig
 from core.errors import BundleError, InputError, WorkbenchError
-from core.networks.tinylogbert import PAD_ID, SPECIAL_TOKENS, TinyLogBert, has_bfloat16
-from core.records import Progress, no_progress
+from core.networks.encoder import has_bfloat16
+from core.networks.tinylogbert import PAD_ID, SPECIAL_TOKENS, TinyLogBert
+from core.records import Measure, Progress, no_measure, no_progress
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before the import, which reads it: training never asks another machine
 
@@ -66,6 +68,7 @@ def train_mlm(
     seed: int = 0,
     progress: Progress = no_progress,
     checkpoints: Path | None = None,
+    measure: Measure = no_measure,
 ) -> tuple[TinyLogBert, list[dict[str, float | None]]]:
     """Train from random weights to predict masked tokens.
 
@@ -86,7 +89,10 @@ def train_mlm(
         seed: of weights, masks and draws.
         progress: told each step; what it raises (JobCancelled) ends training.
         checkpoints: folder to save in while training and to resume from after a crash; None keeps nothing. What was
-            saved for other texts or settings is not resumed. Resumed, training draws other masks than in one go.
+            saved for other texts or settings, or is damaged, is not resumed. Resumed, training draws other masks than
+            in one go.
+        measure: told each entry of the history as it comes: "train_loss" and "held_back_loss" by step; those of the
+            attempt before too, where one is resumed.
 
     Returns:
         The network and its history: step, train_loss (mean since the last entry), held_back_loss (None without held
@@ -115,7 +121,7 @@ def train_mlm(
         folder = checkpoints or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         torch.manual_seed(seed)
         fingerprint = _fingerprint(ids, counts.tolist(), held_back_ids, network_config, training_config, seed)
-        watch = _Watch(network_config, held_back, progress, checkpoints, fingerprint)
+        watch = _Watch(network_config, held_back, progress, measure, checkpoints, fingerprint)
         trainer = _MaskedTrainer(
             model=BertForMaskedLM(_bert_config(network_config)),
             args=_arguments(training_config, folder, seed, save=checkpoints is not None),
@@ -161,6 +167,7 @@ class _Watch(TrainerCallback):  # type: ignore[misc]
         config: of the network to keep.
         held_back: masked batches to evaluate on; empty to keep the last weights and never stop early.
         progress: told each step.
+        measure: told each entry of the history.
         saved: folder of an earlier attempt at the same training, and of this one's saves; None saves nothing.
         fingerprint: of the training's input; what `saved` holds for another is not resumed.
     """
@@ -170,11 +177,13 @@ class _Watch(TrainerCallback):  # type: ignore[misc]
         config: NetworkConfig,
         held_back: list[dict[str, Tensor]],
         progress: Progress,
+        measure: Measure,
         saved: Path | None,
         fingerprint: str,
     ) -> None:
         self.held_back = held_back
         self.progress = progress
+        self.measure = measure
         self.saved = saved
         self.fingerprint = fingerprint
         self.history: list[dict[str, float | None]] = []
@@ -187,18 +196,33 @@ class _Watch(TrainerCallback):  # type: ignore[misc]
         """The last whole checkpoint of the same training, its history and best weights read; None to start anew."""
         if self.saved is None:
             return None
+        checkpoint = self._read_back(self.saved)
+        if checkpoint is None:
+            # The Trainer keeps the checkpoints of the highest steps, whichever training they are of.
+            for stale in self.saved.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
+                shutil.rmtree(stale, ignore_errors=True)
+        return checkpoint
+
+    def _read_back(self, saved: Path) -> str | None:
         try:
-            kept = json.loads((self.saved / "watch.json").read_text("utf-8"))
-            best = TinyLogBert.load(self.saved)
-        except (OSError, ValueError, BundleError):
-            return None  # never saved, or killed while saving
-        checkpoint = self.saved / kept["checkpoint"]
-        if kept["fingerprint"] != self.fingerprint or not checkpoint.is_dir():
-            return None
-        self.best, self.best_loss, self.best_step = best, kept["best_loss"], kept["best_step"]
-        self.history = kept["history"]
+            kept = json.loads((saved / "watch.json").read_text("utf-8"))
+            best = TinyLogBert.load(saved)
+            checkpoint = saved / kept["checkpoint"]
+            if kept["fingerprint"] != self.fingerprint or kept["digest"] != _digest(checkpoint):
+                return None
+            self.best, self.best_loss, self.best_step = best, kept["best_loss"], kept["best_step"]
+            self.history = kept["history"]
+        except (OSError, ValueError, KeyError, TypeError, BundleError):
+            return None  # never saved, killed while saving, or damaged
         self.started -= self.history[-1]["seconds"] or 0.0
+        for entry in self.history:
+            self._tell(entry)
         return str(checkpoint)
+
+    def _tell(self, entry: dict[str, float | None]) -> None:
+        for name in ("train_loss", "held_back_loss"):
+            if (value := entry[name]) is not None:
+                self.measure(name, int(entry["step"] or 0), value)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.progress("training TinyLogBERT", state.global_step, state.max_steps)
@@ -225,14 +249,17 @@ class _Watch(TrainerCallback):  # type: ignore[misc]
                 "seconds": round(time.monotonic() - self.started, 2),
             }
         )
+        self._tell(self.history[-1])
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self.saved is None:
             return
         self.best.save(self.saved)
+        checkpoint = self.saved / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
         kept = {
             "fingerprint": self.fingerprint,
-            "checkpoint": f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}",
+            "checkpoint": checkpoint.name,
+            "digest": _digest(checkpoint),
             "history": self.history,
             "best_loss": self.best_loss,
             "best_step": self.best_step,
@@ -344,6 +371,15 @@ def _arguments(config: TrainingConfig, folder: Path, seed: int, save: bool) -> T
         report_to="none",
         disable_tqdm=True,
     )
+
+
+def _digest(folder: Path) -> str:
+    """Of every file of a folder, so that one cut short or changed is told from what was saved."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        with path.open("rb") as file:
+            digest.update(f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
 
 
 def _fingerprint(*parts: Any) -> str:

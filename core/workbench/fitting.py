@@ -9,10 +9,10 @@ from pathlib import Path
 from core.config import Config, ReadConfig
 from core.detector import LogDetector
 from core.errors import InputError
-from core.records import Progress
+from core.records import Measure, Progress, no_measure
 from core.runner import Reading
 
-QUICK_WEIGHTS = {"novelty": 0.5, "tfidf": 1.5, "severity": 1.5}
+QUICK_WEIGHTS = {"novelty": 1.5, "tfidf": 1.5, "shape": 1.0, "severity": 1.5}
 """Scorers that need no network: seconds instead of minutes to fit."""
 
 
@@ -21,9 +21,15 @@ def quick(config: Config) -> Config:
     return dataclasses.replace(config, scoring=dataclasses.replace(config.scoring, weights=dict(QUICK_WEIGHTS)))
 
 
-def fitted(reading: Reading, config: Config, progress: Progress) -> LogDetector:
+def fitted(
+    reading: Reading,
+    config: Config,
+    progress: Progress,
+    checkpoints: Path | None = None,
+    measure: Measure = no_measure,
+) -> LogDetector:
     """A detector that learnt from what was read, sessions too where there are any."""
-    detector = LogDetector(config).fit(reading.texts, progress)
+    detector = LogDetector(config).fit(reading.texts, progress, checkpoints, measure)
     if reading.sessions is not None:
         detector.fit_sessions(reading.sessions, detector.score(reading.texts, progress))
     return detector

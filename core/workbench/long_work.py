@@ -7,10 +7,12 @@ from pathlib import Path
 
 from core import jobs as _jobs
 from core.config import Config, ReadConfig
+from core.errors import WorkbenchError
 from core.jobs import JobRun, JobStatus
 from core.store import new_run_id
 from core.workbench.fitting import quick as quick_config
-from core.workbench.models import check_model_name, train
+from core.workbench.maps import make_map
+from core.workbench.models import SHIPPED, check_model_name, train
 from core.workbench.runs import score
 
 
@@ -29,6 +31,8 @@ def start_scoring(
 def start_training(path: Path, name: str, read: ReadConfig | None = None, sessions: str | None = None) -> str:
     """Train a bundle in a process of its own; the job's result holds `model`."""
     check_model_name(name)
+    if name in SHIPPED:  # the command line that makes it may
+        raise WorkbenchError(f"{name} is the model that came with the workbench; choose another name")
     read = dataclasses.replace(read or ReadConfig(), sessions=sessions)
     return _jobs.start(
         "train",
@@ -38,16 +42,21 @@ def start_training(path: Path, name: str, read: ReadConfig | None = None, sessio
 
 
 def run_job(job_id: str) -> None:
-    """The job's side of `start_scoring` and `start_training`."""
+    """The job's side of `start_scoring`, `start_training` and `start_map`."""
     with JobRun(job_id) as work:
         spec = work.spec
+        if work.kind == "map":
+            make_map(spec["map_of"], spec["method"], work.progress)
+            work.done({"map_of": spec["map_of"], "method": spec["method"]})
+            return
         config = Config(read=ReadConfig(**spec["read"]))
         if work.kind == "score":
             config = quick_config(config) if spec["quick"] else config
             info = score(spec["paths"], spec["model"], config, spec["run_id"], work.progress)
             work.done({"run_id": info.run_id})
         else:
-            work.done({"model": train(spec["paths"], spec["name"], config, work.progress).name})
+            model = train(spec["paths"], spec["name"], config, work.progress, work.checkpoints, work.measure)
+            work.done({"model": model.name})
 
 
 def job(job_id: str) -> JobStatus:
@@ -58,6 +67,26 @@ def job(job_id: str) -> JobStatus:
 def jobs() -> list[JobStatus]:
     """The jobs on disk, newest first."""
     return _jobs.list_jobs()
+
+
+def can_resume(job: JobStatus) -> bool:
+    """Whether a job that failed or was cancelled can go on where it was."""
+    return _jobs.can_resume(job)
+
+
+def resume(job_id: str) -> None:
+    """Go on with an ended job from its checkpoint; a damaged one starts anew."""
+    _jobs.resume(job_id)
+
+
+def discard_checkpoints(job_id: str) -> None:
+    """Free the disk of what an ended job could go on from."""
+    _jobs.discard_checkpoints(job_id)
+
+
+def measured(job_id: str) -> list[tuple[str, int, float]]:
+    """What a job measured so far, such as its losses: name, step and value, by step."""
+    return _jobs.measured(job_id)
 
 
 def cancel(job_id: str) -> JobStatus:

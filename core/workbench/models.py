@@ -3,25 +3,45 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from core.cards import write_card
 from core.config import Config, models_folder
 from core.detector import LogDetector, read_bundle
 from core.errors import BundleError, WorkbenchError
-from core.records import Explanation, Progress, no_progress
+from core.records import Explanation, Measure, Progress, no_measure, no_progress
 from core.runner import SerialRunner
+from core.scoring.novelty import NoveltyScorer
 from core.workbench.fitting import fitted
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+SHIPPED = ("base",)  # bundles that come with the workbench
+_CARD_CHARS = 50_000  # of a card; ours have two thousand
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """A saved bundle; `error` says why it cannot be used, else None."""
+    """A saved bundle.
+
+    Attributes:
+        name: of its folder.
+        path: of its folder.
+        created_utc: when it learnt, ISO 8601.
+        n_lines: lines it learnt from.
+        n_texts: distinct normalized texts among them.
+        scorers: names, in the order of columns.
+        threshold: its own, 0 to 1.
+        false_alarm_rate: the share of lines like the learnt ones that the threshold may flag.
+        size_bytes: of all its files.
+        is_shipped: whether it came with the workbench.
+        error: why it cannot be used, else None.
+    """
 
     name: str
     path: str
@@ -31,7 +51,27 @@ class ModelInfo:
     scorers: tuple[str, ...] = ()
     threshold: float = 0.0
     false_alarm_rate: float = 0.0
+    size_bytes: int = 0
+    is_shipped: bool = False
     error: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelDetails:
+    """What a bundle says of itself. It may come from anywhere: every text of it is data.
+
+    Attributes:
+        card: its README.md, Markdown; "" without one.
+        history: of its training: step, train_loss, held_back_loss or None (nats a masked token), seconds; empty where
+            no network was trained.
+        config: the settings it was made with, by stage.
+        facts: bundle.json beside these: data hash, libraries, seconds.
+    """
+
+    card: str
+    history: list[dict[str, float | None]]
+    config: dict[str, Any]
+    facts: dict[str, Any]
 
 
 def models() -> list[ModelInfo]:
@@ -48,6 +88,15 @@ def load_model(model: str) -> LogDetector:
     Raises:
         BundleError: there is none, or it is damaged.
     """
+    return LogDetector.load(model_folder(model))
+
+
+def model_folder(model: str) -> Path:
+    """The folder of a bundle named, or given by its path.
+
+    Raises:
+        BundleError: there is none.
+    """
     folder = models_folder() / model
     if not MODEL_NAME.fullmatch(model) or not folder.is_dir():
         folder = Path(model)
@@ -57,13 +106,81 @@ def load_model(model: str) -> LogDetector:
             or "none yet; train one with: python -m core train LOG --name NAME"
         )
         raise BundleError(f"there is no model {model!r}; known: {known}")
-    return LogDetector.load(folder)
+    return folder
+
+
+def model_details(name: str) -> ModelDetails:
+    """Card, training history and settings of a bundle of the models folder.
+
+    Raises:
+        BundleError: there is none, or it is damaged.
+    """
+    folder = _bundle_folder(name)
+    bundle = read_bundle(folder)
+    try:
+        card = (folder / "README.md").read_text("utf-8", errors="replace")[:_CARD_CHARS]
+    except OSError:
+        card = ""
+    history, config = bundle.pop("history", []), bundle.pop("config", {})
+    if not isinstance(history, list) or not isinstance(config, dict):
+        raise BundleError(f"{folder}: bundle.json is damaged; train the model again")
+    return ModelDetails(card, [entry for entry in history if _is_entry(entry)], config, bundle)
+
+
+def delete_model(name: str) -> None:
+    """Remove a bundle; runs scored with it stay.
+
+    Raises:
+        BundleError: there is none, it is shipped with the workbench, or it cannot be removed.
+    """
+    folder = _bundle_folder(name)
+    if name in SHIPPED:
+        raise BundleError(f"{name} came with the workbench and stays; remove {folder} by hand if you must")
+    doomed = folder.with_name(f"{name}.old.tmp")  # renamed first: a half-deleted bundle is never seen
+    try:
+        shutil.rmtree(doomed, ignore_errors=True)
+        folder.rename(doomed)
+    except OSError as error:
+        raise BundleError(f"{folder}: the model cannot be removed: {error.strerror or error}") from error
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def familiarity(model: str, texts: pl.DataFrame) -> float | None:
+    """Share of lines whose message a bundle learnt, 0 to 1: where it is low, scores and false-alarm rate mean little.
+
+    Args:
+        model: a bundle's name or folder.
+        texts: TEXTS_SCHEMA, as of a preview.
+
+    Returns:
+        None where the bundle keeps no list of messages (it has no `novelty`).
+
+    Raises:
+        BundleError: there is no such bundle, or it is damaged.
+    """
+    folder = model_folder(model) / "scorers" / NoveltyScorer.name
+    if not folder.is_dir():
+        return None
+    return NoveltyScorer.load(folder).known_share(texts["normalized_text"].to_list(), texts["count"].to_numpy())
 
 
 def train(
-    paths: Sequence[str | Path], name: str, config: Config | None = None, progress: Progress = no_progress
+    paths: Sequence[str | Path],
+    name: str,
+    config: Config | None = None,
+    progress: Progress = no_progress,
+    checkpoints: Path | None = None,
+    measure: Measure = no_measure,
 ) -> ModelInfo:
     """Learn from unlabelled logs and save the bundle under a name; an older one of that name is replaced.
+
+    Args:
+        paths: logs, or "-".
+        name: of the bundle.
+        config: everything that shapes it.
+        progress: told the steps; may raise JobCancelled.
+        checkpoints: folder where training leaves off and resumes, or None.
+        measure: told the losses of training.
 
     Raises:
         WorkbenchError: a bad name, input or setting.
@@ -71,7 +188,7 @@ def train(
     check_model_name(name)
     config = config or Config()
     reading = SerialRunner().read(paths, config.read, progress=progress)
-    detector = fitted(reading, config, progress)
+    detector = fitted(reading, config, progress, checkpoints, measure)
     folder = models_folder() / name
     detector.save(folder)
     write_card(folder, name, config, detector.facts_, detector.history_)
@@ -93,7 +210,28 @@ def explain(line: str, model: str) -> Explanation:
     return load_model(model).explain(line)
 
 
+def _bundle_folder(name: str) -> Path:
+    """The folder of a bundle by its name alone, as it may come from a URL."""
+    folder = models_folder() / name
+    if not MODEL_NAME.fullmatch(name) or not folder.is_dir():
+        raise BundleError(f"there is no model {name!r} in {models_folder()}")
+    return folder
+
+
+def _is_entry(entry: Any) -> bool:
+    numbers = (int, float)
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("step"), numbers)
+        and all(
+            entry.get(name) is None or isinstance(entry[name], numbers) for name in ("train_loss", "held_back_loss")
+        )
+    )
+
+
 def _model_info(folder: Path) -> ModelInfo:
+    size_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    shipped = folder.name in SHIPPED
     try:
         bundle = read_bundle(folder)
         scoring: dict[str, Any] = bundle["config"]["scoring"]
@@ -106,8 +244,11 @@ def _model_info(folder: Path) -> ModelInfo:
             tuple(scoring["weights"]),
             bundle["threshold"],
             scoring["false_alarm_rate"],
+            size_bytes,
+            shipped,
         )
     except BundleError as error:
-        return ModelInfo(folder.name, str(folder), error=str(error))
+        problem = str(error)
     except (KeyError, TypeError) as error:
-        return ModelInfo(folder.name, str(folder), error=f"{folder}: bundle.json is damaged ({error}); train it again")
+        problem = f"{folder}: bundle.json is damaged ({error}); train it again"
+    return ModelInfo(folder.name, str(folder), size_bytes=size_bytes, is_shipped=shipped, error=problem)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from core.config import Config, home
@@ -11,11 +12,15 @@ from core.detector import NEAREST_SHOWN, LogDetector
 from core.errors import WorkbenchError
 from core.records import Progress, no_progress
 from core.runner import Reading, SerialRunner
+from core.scoring.novelty import NoveltyScorer
 from core.store import RunInfo, RunReader, RunWriter, Store, new_run_id
 from core.workbench.fitting import fitted, reading_of, refuse_empty
 from core.workbench.models import load_model
 
+FAMILIAR_SHARE = 0.7
+"""Below this share of lines with a learnt message, a run says that its model is of another world."""
 EXPORT_SUFFIXES = (".csv", ".jsonl", ".parquet")
+SECONDS_A_DAY = 86_400
 
 
 def runs() -> list[RunInfo]:
@@ -36,6 +41,26 @@ def delete_run(run_id: str) -> None:
 def threshold(run_id: str) -> float:
     """The threshold set last for a run, or its bundle's own."""
     return Store().threshold(run_id)
+
+
+def threshold_history(run_id: str) -> list[tuple[float, str, str]]:
+    """Thresholds set for a run, newest first: value, by whom, when (ISO 8601); empty where the bundle's own counts."""
+    return Store().thresholds(run_id)
+
+
+def alert_rate(info: RunInfo) -> tuple[str, float]:
+    """What flagged lines are counted per, in words, and the factor that turns their number into it.
+
+    A day where the timestamps span an hour or more, else 10,000 lines.
+    """
+    if info.first_utc and info.last_utc:
+        span = datetime.fromisoformat(info.last_utc) - datetime.fromisoformat(info.first_utc)
+        days = span.total_seconds() / SECONDS_A_DAY
+        if days >= 1:
+            return "Alerts per day", 1 / days
+        if days >= 1 / 24:
+            return "Alerts per day, projected", 1 / days
+    return "Flagged per 10,000 lines", 10_000 / max(1, info.n_lines)
 
 
 def set_threshold(run_id: str, value: float) -> None:
@@ -111,6 +136,7 @@ def score(
             "seconds": round(seconds, 2),
             "lines_per_second": round(reading.n_lines / max(seconds, 1e-6)),
             "config": detector.config.to_dict(),
+            "learnt": detector.facts_,
         }
         stored = writer.finish(texts, info, sessions)
     Store().register(run_id)
@@ -141,6 +167,14 @@ def _notes(reading: Reading, detector: LogDetector, model: str | None) -> list[s
     notes = []
     if model is None:
         notes.append("Fitted on this file itself: what is frequent in it counts as normal.")
+    novelty = detector.scorers_.get(NoveltyScorer.name)
+    if model is not None and isinstance(novelty, NoveltyScorer):
+        known = novelty.known_share(reading.texts["normalized_text"].to_list(), reading.texts["count"].to_numpy())
+        if known < FAMILIAR_SHARE:
+            notes.append(
+                f"The model learnt the messages of only {known:.0%} of these lines: its false-alarm rate cannot hold "
+                "here. Train a model on normal lines of this system, or score the file against itself."
+            )
     if reading.n_rejected:
         notes.append(f"{reading.n_rejected:,} lines were not read as their format says; they are kept and scored.")
     if len(reading.texts) > NEAREST_SHOWN:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 from dashboard.components import register
 
-_mount = register("line_detail", '<div class="frame detail"></div>')
+_mount = register("line_detail", '<div class="frame detail"></div>', parts=("line_view",))
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,45 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
+class Token:
+    """A piece of the normalized text, and what the network expected in its place.
+
+    Attributes:
+        text: as WordPiece cuts; the inside of a word begins with ##.
+        nats: -ln of its probability given the others; None where it has none.
+        expected: the most likely piece there; None where that is not known.
+        share: the probability of that piece, 0 to 1.
+    """
+
+    text: str
+    nats: float | None
+    expected: str | None
+    share: float | None
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the analyst said of a line; label None where it is a note alone, `words` says who and when."""
+
+    label: str | None
+    note: str
+    words: str
+
+
+@dataclass(frozen=True)
 class LineDetail:
     """What the detail shows. Every text is as it came from the log; the browser puts it in as text.
 
     Attributes:
         standing: where the score stands among the lines, in words.
         flagged: whether the line is at or above the threshold of the page.
-        tokens: pieces of the normalized text with their surprise in nats, where they have one; None where no network
-            read the line.
+        text_id: of its normalized text; None for a blank line.
+        n_alike: lines with that text, itself among them.
+        tokens: of the normalized text; None where no network read the line.
         nearest: the most similar text among the learnt ones; None where none is known.
         message_at: characters of the line's own row in `context` that the header takes, about; the rows start there.
         fields: name and value, those that the line has.
+        said: the verdict in force, or None.
     """
 
     line_no: int
@@ -47,13 +75,16 @@ class LineDetail:
     flagged: bool
     raw: str
     normalized_text: str
+    text_id: int | None
+    n_alike: int
     reasons: list[str]
-    tokens: list[tuple[str, float | None]] | None
+    tokens: list[Token] | None
     contributions: list[Contribution]
     nearest: str | None
     context: list[Neighbour]
     message_at: int
     fields: list[tuple[str, str]]
+    said: Said | None = None
 
 
 def line_detail(detail: LineDetail, threshold: float, key: str) -> int | None:

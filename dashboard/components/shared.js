@@ -16,3 +16,50 @@ function applyMarks(root) {
 }
 
 const whole = (number) => Math.round(number).toLocaleString("en");
+
+// ---- a threshold that is moved: counting at every place of it, and the keys that move it
+
+const DECIMALS = 4; // of stored scores: a finer threshold would change nothing
+const COMMIT_AFTER_MS = 250; // of silence on the keyboard
+
+const rounded = (value) => Number(value.toFixed(DECIMALS));
+
+// Index of the first score at or above the value; scores ascend.
+function firstAtOrAbove(scores, value) {
+  let low = 0, high = scores.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (scores[middle] < value) low = middle + 1; else high = middle;
+  }
+  return low;
+}
+
+// above[i] is the number of lines with scores[i] or more.
+function linesAbove(counts) {
+  const above = new Array(counts.length + 1).fill(0);
+  for (let i = counts.length - 1; i >= 0; i -= 1) above[i] = above[i + 1] + counts[i];
+  return above;
+}
+
+// Where a key moves the threshold to; null for any other key.
+function thresholdByKey(event, value, max) {
+  const fine = event.shiftKey ? 0.0001 : 0.001;
+  const steps = { ArrowLeft: -fine, ArrowDown: -fine, ArrowRight: fine, ArrowUp: fine, PageDown: -0.01, PageUp: 0.01 };
+  const target = { Home: 0, End: max };
+  if (event.key in steps) return value + steps[event.key];
+  return event.key in target ? target[event.key] : null;
+}
+
+// A pen for a canvas of this size in CSS pixels, wiped.
+function penOf(canvas, width, height, font) {
+  const ratio = devicePixelRatio || 1;
+  if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+  }
+  const pen = canvas.getContext("2d");
+  pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+  pen.clearRect(0, 0, width, height);
+  pen.font = `12px ${font}`;
+  return pen;
+}

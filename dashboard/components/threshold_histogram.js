@@ -1,27 +1,6 @@
 const HEIGHT = 212;
 const MARGIN = { left: 52, right: 12, top: 26, bottom: 38 };
-const DECIMALS = 4; // of stored scores: a finer threshold would change nothing
 const BAR_PX = 5;
-const COMMIT_AFTER_MS = 250; // of silence on the keyboard
-
-const rounded = (value) => Number(value.toFixed(DECIMALS));
-
-// Index of the first score at or above the value; scores ascend.
-function firstAtOrAbove(scores, value) {
-  let low = 0, high = scores.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (scores[middle] < value) low = middle + 1; else high = middle;
-  }
-  return low;
-}
-
-// above[i] is the number of lines with scores[i] or more.
-function linesAbove(counts) {
-  const above = new Array(counts.length + 1).fill(0);
-  for (let i = counts.length - 1; i >= 0; i -= 1) above[i] = above[i + 1] + counts[i];
-  return above;
-}
 
 class ThresholdView {
   constructor(root) {
@@ -88,15 +67,7 @@ class ThresholdView {
     const style = getComputedStyle(this.root);
     this.ink = style.getPropertyValue("--st-text-color").trim() || "#1B2430";
     const normal = style.getPropertyValue("--normal"), flagged = style.getPropertyValue("--flagged");
-    const ratio = devicePixelRatio || 1;
-    if (this.canvas.width !== Math.round(this.width * ratio) || this.canvas.height !== HEIGHT * ratio) {
-      this.canvas.width = Math.round(this.width * ratio);
-      this.canvas.height = HEIGHT * ratio;
-    }
-    const pen = this.canvas.getContext("2d");
-    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-    pen.clearRect(0, 0, this.width, HEIGHT);
-    pen.font = `12px ${style.fontFamily}`;
+    const pen = penOf(this.canvas, this.width, HEIGHT, style.fontFamily);
     const { counts, n } = this.bins();
     this.highestBar = Math.max(1, ...counts);
     this.drawAxes(pen);
@@ -247,12 +218,9 @@ class ThresholdView {
     };
     canvas.onpointerleave = () => { this.hoverLabel.hidden = true; };
     plot.onkeydown = (event) => {
-      const fine = event.shiftKey ? 0.0001 : 0.001;
-      const steps = { ArrowLeft: -fine, ArrowDown: -fine, ArrowRight: fine, ArrowUp: fine, PageDown: -0.01, PageUp: 0.01 };
-      const target = { Home: 0, End: this.max };
-      if (event.key in steps) this.move(this.value + steps[event.key]);
-      else if (event.key in target) this.move(target[event.key]);
-      else return;
+      const target = thresholdByKey(event, this.value, this.max);
+      if (target === null) return;
+      this.move(target);
       event.preventDefault();
       clearTimeout(this.timer);
       this.timer = setTimeout(() => this.release(), COMMIT_AFTER_MS);

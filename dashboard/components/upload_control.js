@@ -71,6 +71,9 @@ export default function (component) {
   if (root.ready) return;
   root.ready = true;
   applyMarks(root);
+  root.querySelector("input").setAttribute("aria-label", `Choose a ${data.what} file`);
+  root.querySelector(".what").textContent = `Drop a ${data.what} file here`;
+  if (data.hint) root.querySelector(".taken").textContent = data.hint;
 
   const find = (selector) => root.querySelector(selector);
   const [drop, input, sending, bar, hint, problem] =

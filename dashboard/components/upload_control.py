@@ -12,9 +12,9 @@ _mount = register(
     """
     <div class="frame upload">
       <label class="drop">
-        <input type="file" aria-label="Choose a log file">
-        <span class="title">Drop a log file here, or <span class="link">choose one</span></span>
-        <span class="hint">Plain text, .gz, .zst, .bz2, JSON lines or CSV. It stays on this machine.</span>
+        <input type="file">
+        <span class="title"><span class="what"></span>, or <span class="link">choose one</span></span>
+        <span class="hint taken">Plain text, .gz, .zst, .bz2, JSON lines or CSV. It stays on this machine.</span>
       </label>
       <div class="sending" hidden>
         <div class="row"><b class="name"></b><button type="button" class="cancel">Cancel</button></div>
@@ -27,8 +27,13 @@ _mount = register(
 )
 
 
-def upload_control(key: str) -> str | None:
+def upload_control(key: str, what: str = "log", hint: str | None = None) -> str | None:
     """Show the control.
+
+    Args:
+        key: of the widget.
+        what: the sort of file asked for, in a word.
+        hint: what is taken; None for what a log may be.
 
     Returns:
         The name of the file in the inbox, once, in the run that follows a finished upload; else None.
@@ -38,7 +43,7 @@ def upload_control(key: str) -> str | None:
         st.session_state[token_key] = UPLOADS.issue()
     answer = _mount(
         key=key,
-        data={"token": st.session_state[token_key], "max_bytes": UPLOADS.max_bytes},
+        data={"token": st.session_state[token_key], "max_bytes": UPLOADS.max_bytes, "what": what, "hint": hint},
         on_uploaded_change=lambda: None,
         on_renew_change=lambda: None,
     )

@@ -8,36 +8,17 @@ import os
 import random
 import re
 import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Route, expect
 
-from tests.browser.install import installed
+from tests.browser.watched import SCREENSHOTS, Watched
 
 pytestmark = pytest.mark.browser
-expect.set_options(timeout=20_000)  # milliseconds; the machine may be busy
 
-ROOT = Path(__file__).resolve().parents[2]
-SCREENSHOTS = ROOT / "docs" / "screenshots" if os.environ.get("TINYLOGBERT_SCREENSHOTS") else None
 WAY = "Score it against itself" if SCREENSHOTS else "Quick look"  # pictures show the whole model
-QUIET = [  # a browser that talks to nobody but the page
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 HOSTILE = "/?q=<img/src=x/onerror=window.pwned=1>"
 ATTACKS = [
     "/../../../../etc/passwd",
@@ -68,88 +49,6 @@ def access_log(n_lines: int = 3_000, seed: int = 7) -> str:
         stamp = f"{at:%d/%b/%Y:%H:%M:%S} +0000"
         lines.append(f'{host} - - [{stamp}] "GET {path} HTTP/1.1" {status} {draw.randrange(200, 9000)} "-" "{agent}"')
     return "\n".join(lines) + "\n"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """`$BROWSER`, an installed Chromium or Chrome, or Playwright's own."""
-    found = installed()
-    with sync_playwright() as playwright:
-        try:
-            launched = playwright.chromium.launch(executable_path=found, args=QUIET)
-        except Error as error:
-            pytest.fail(f"no browser could be started ({found or 'none installed'}): {error.message.splitlines()[0]}")
-        yield launched
-        launched.close()
-
-
-@pytest.fixture
-def server(home: Path, tmp_path: Path) -> Iterator[str]:
-    """The address of the real server, started as a user starts it, on a data folder of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port)]
-    with (tmp_path / "server.log").open("w+") as log:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
-        try:
-            for _ in range(300):
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1)
-                    break
-                except (urllib.error.URLError, OSError):
-                    time.sleep(0.1)
-            else:
-                log.seek(0)
-                pytest.fail(f"the server did not start: {log.read()[-2000:]}")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(20)
-
-
-class Watched:
-    """A page whose console errors and foreign requests are kept."""
-
-    def __init__(self, browser: Browser, server: str, scheme: str = "light", width: int = 1280) -> None:
-        self.server = server
-        self.problems: list[str] = []
-        self.page: Page = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme).new_page()
-        self.page.set_default_timeout(20_000)
-        self.page.on("console", self._console)
-        self.page.on("pageerror", lambda error: self.problems.append(f"page error: {error}"))
-        self.page.on("request", self._request)
-
-    def _console(self, message: ConsoleMessage) -> None:
-        # Opened below the root, Streamlit looks for its server under the page's path first.
-        probe = re.search(r"/threshold/_stcore/(health|host-config)$", message.location["url"])
-        if message.type == "error" and not probe:
-            self.problems.append(f"console: {message.text}")
-
-    def _request(self, request) -> None:
-        if not request.url.startswith((self.server, "blob:", "data:")):
-            self.problems.append(f"request to {request.url}")
-
-    def flagged(self) -> int:
-        """The count at the line, as the browser has it now."""
-        text = self.page.get_by_role("slider", name="Threshold").get_attribute("aria-valuetext") or ""
-        return int(re.search(r", ([\d,]+) lines flagged", text)[1].replace(",", ""))
-
-    def expect_rows(self, n_found: int) -> None:
-        """The table, counted by the server, has come to the same number."""
-        expect(self.page.get_by_text(re.compile(rf"^Rows 1 to \d+ of {n_found:,}$"))).to_be_visible()
-
-    def settle(self) -> None:
-        """Wait until the server's answer is on the page."""
-        self.page.wait_for_timeout(300)
-        expect(self.page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]')).to_be_visible()
-
-    def picture(self, name: str) -> None:
-        if SCREENSHOTS:
-            SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-            self.settle()
-            self.page.wait_for_timeout(1_000)  # toasts and the canvas of the table
-            self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
 
 def uploaded(view: Watched, path: Path) -> None:

@@ -1,0 +1,265 @@
+"""Token ids -> [CLS] embedding, surprise and likeliest token of each place.
+
+A text's result must not depend on its neighbours, or the same line would score differently in another file. A matrix
+product chooses its kernel, and with it the order of its sums, by the shape of its operands. So shapes never vary here:
+a text goes to the bucket of its own length, and every batch of a bucket is full, with dummy rows where texts run out.
+Alone or in a crowd a text meets the same kernels, and its result is equal to the last bit. One text would drag a whole
+batch of dummies along, so there is a second, smaller shape: it is used only where it was seen to give the same bits.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.networks.tinylogbert import CLS_ID, MASK_ID, PAD_ID, SEP_ID, SPECIAL_TOKENS, TinyLogBert
+from core.records import Progress, no_progress
+
+BATCH_TOKENS = 960  # of every batch: of 256 to 4,096 about 1,000 is fastest a token; whole rows of most bucket lengths
+HEAD_ROWS = 128  # positions the vocabulary head sees at once
+FEW_HEAD_ROWS = 48  # the same for a single text
+GROUP_BATCHES = 4  # batches of texts, each with its masked copies, whose hidden states are held at once
+N_PASSES = 4  # masked passes for a text's surprise; with 6, about the share hidden in training, it ranked no better
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """What `Encoder.encode` makes of N texts; `[n, j]` belongs to `ids[n][1 + j]`.
+
+    Attributes:
+        embeddings: [N, D] float32, [CLS] vectors.
+        surprise: [N, T] float32 in nats, 0 or more, higher is stranger; NaN past a text's last inner token.
+        expected: [N, T] int32, the likeliest token there; PAD past the last.
+        expected_p: [N, T] float32, its probability, 0 to 1; NaN past the last.
+    """
+
+    embeddings: np.ndarray
+    surprise: np.ndarray
+    expected: np.ndarray
+    expected_p: np.ndarray
+
+
+class Encoder:
+    """Runs a network over texts; a text's result is bit-equal whatever other texts are in the call.
+
+    That holds on one machine for one number of threads, and as far as measured across 1 and 2 threads. Another
+    processor may take other kernels: expect differences of about 1% of the embedding's length in bfloat16.
+
+    The vocabulary head always runs in float32: a bfloat16 logit of 15 would be rounded to steps of 0.06.
+
+    Args:
+        network: a trained network; it is copied, not changed.
+        dtype: of the layers; None takes bfloat16 where the processor multiplies it itself, else float32.
+
+    Attributes:
+        precision: "bfloat16" or "float32", as chosen.
+    """
+
+    def __init__(self, network: TinyLogBert, dtype: torch.dtype | None = None) -> None:
+        if dtype is None:
+            dtype = torch.bfloat16 if has_bfloat16() else torch.float32
+        self.config = network.config
+        self.precision = str(dtype).removeprefix("torch.")
+        self.network = copy.deepcopy(network).float().eval()
+        self._layers = copy.deepcopy(network).to(dtype).eval()
+        self._few_is_equal: dict[tuple[int, int], bool] = {}
+
+    @torch.inference_mode()
+    def embed(self, ids: Sequence[Sequence[int]], progress: Progress = no_progress) -> np.ndarray:
+        """[CLS] vectors only: one pass, about a fifth of the cost of `encode`, and the same bits.
+
+        Args:
+            ids: token ids of each text, [CLS] first and [SEP] last, at most `config.max_tokens` long.
+            progress: told the texts done.
+
+        Returns:
+            [N, D] float32.
+
+        Raises:
+            ValueError: where a text is too long or lacks its [CLS] or [SEP].
+        """
+        embeddings = np.empty((len(ids), self.config.hidden_size), np.float32)
+        for length, group in self._groups(ids, progress):
+            embeddings[group] = self._hidden([ids[text] for text in group], length)[: len(group), 0].float().numpy()
+        return embeddings
+
+    @torch.inference_mode()
+    def encode(self, ids: Sequence[Sequence[int]], progress: Progress = no_progress) -> Encoded:
+        """[CLS] vectors, the surprise of each token given the rest of its text, and the likeliest token in its place.
+
+        A token's surprise is -ln p(token | the text with it and every fourth other token hidden): the pseudo-likelihood
+        of Salazar et al. (arXiv 1910.14659), which hides one token a pass, in at most `N_PASSES` passes a text.
+
+        Args:
+            ids: token ids of each text, [CLS] first and [SEP] last, at most `config.max_tokens` long.
+            progress: told the texts done.
+
+        Raises:
+            ValueError: where a text is too long or lacks its [CLS] or [SEP].
+        """
+        longest = max((len(text) - 2 for text in ids), default=0)
+        encoded = Encoded(
+            embeddings=np.empty((len(ids), self.config.hidden_size), np.float32),
+            surprise=np.full((len(ids), longest), np.nan, np.float32),
+            expected=np.full((len(ids), longest), PAD_ID, np.int32),
+            expected_p=np.full((len(ids), longest), np.nan, np.float32),
+        )
+        for length, group in self._groups(ids, progress):
+            rows: list[list[int]] = [list(ids[text]) for text in group]
+            places: list[tuple[int, int]] = []  # row and position of each hidden token
+            hidden_tokens: list[tuple[int, int]] = []  # its text and its place among the inner tokens
+            for text in group:
+                for masked, positions in _masked_passes(ids[text]):
+                    places += [(len(rows), position) for position in positions]
+                    hidden_tokens += [(text, position - 1) for position in positions]
+                    rows.append(masked)
+            hidden = self._hidden(rows, length)
+            encoded.embeddings[group] = hidden[: len(group), 0].float().numpy()
+            targets = [ids[text][1 + inner] for text, inner in hidden_tokens]
+            done = 0
+            for log_p in self._log_probabilities(hidden, places):
+                part = slice(done, done + len(log_p))
+                picked = log_p.gather(1, torch.tensor(targets[part])[:, None])[:, 0]
+                best = log_p.max(dim=1)
+                at = tuple(zip(*hidden_tokens[part], strict=True))
+                encoded.surprise[at] = -picked.numpy()
+                encoded.expected[at] = best.indices.numpy()
+                encoded.expected_p[at] = best.values.exp().numpy()
+                done += len(log_p)
+        return encoded
+
+    @torch.inference_mode()
+    def resample(
+        self,
+        ids: Sequence[Sequence[int]],
+        positions: Sequence[Sequence[int]],
+        seed: int = 0,
+        progress: Progress = no_progress,
+    ) -> list[list[int]]:
+        """The texts with some tokens written anew: sampled from what the network expects there, never the old token.
+
+        Args:
+            ids: token ids of each text, [CLS] first and [SEP] last.
+            positions: of the tokens to hide and rewrite, for each text.
+            seed: of the samples.
+            progress: told the texts done.
+
+        Returns:
+            Texts of the same lengths; a special token is never written.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        texts = [list(text) for text in ids]
+        for length, group in self._groups(ids, progress):
+            rows = [[MASK_ID if p in positions[text] else token for p, token in enumerate(ids[text])] for text in group]
+            places = [(row, position) for row, text in enumerate(group) for position in positions[text]]
+            done = 0
+            for log_p in self._log_probabilities(self._hidden(rows, length), places):
+                part = [(group[row], position) for row, position in places[done : done + len(log_p)]]
+                log_p[:, : len(SPECIAL_TOKENS)] = -torch.inf
+                log_p[range(len(part)), [ids[text][position] for text, position in part]] = -torch.inf
+                samples = log_p.softmax(-1).multinomial(1, generator=generator)[:, 0].tolist()
+                for (text, position), token in zip(part, samples, strict=True):
+                    texts[text][position] = token
+                done += len(log_p)
+        return texts
+
+    def _groups(self, ids: Sequence[Sequence[int]], progress: Progress) -> Iterator[tuple[int, list[int]]]:
+        """Bucket length and text numbers of one bucket, few enough to hold their hidden states."""
+        buckets: dict[int, list[int]] = {}
+        for number, text in enumerate(ids):
+            if not 2 <= len(text) <= self.config.max_tokens or text[0] != CLS_ID or text[-1] != SEP_ID:
+                raise ValueError(
+                    f"text {number}: expected [CLS] … [SEP] of 2 to {self.config.max_tokens} tokens, found {len(text)}"
+                )
+            buckets.setdefault(_bucket_length(len(text), self.config.max_tokens), []).append(number)
+        done = 0
+        for length in sorted(buckets):
+            size = GROUP_BATCHES * _batch_rows(length)
+            for start in range(0, len(buckets[length]), size):
+                group = buckets[length][start : start + size]
+                yield length, group
+                done += len(group)
+                progress("reading with TinyLogBERT", done, len(ids))
+
+    def _hidden(self, rows: Sequence[Sequence[int]], length: int) -> Tensor:
+        """Hidden states [R, length, D] of R rows and the dummies after them, in batches of the bucket's one shape."""
+        batch = self._rows_of_batch(len(rows), length)
+        n_rows = -(-len(rows) // batch) * batch
+        ids = np.full((n_rows, length), PAD_ID, np.int64)
+        mask = np.zeros((n_rows, length), np.bool_)
+        mask[:, 0] = True  # a dummy row looks at its first position: attention over nothing would be NaN
+        for row, text in enumerate(rows):
+            ids[row, : len(text)] = text
+            mask[row, : len(text)] = True
+        parts = [slice(start, start + batch) for start in range(0, n_rows, batch)]
+        return torch.cat([self._layers(torch.from_numpy(ids[part]), torch.from_numpy(mask[part])) for part in parts])
+
+    def _log_probabilities(self, hidden: Tensor, places: list[tuple[int, int]]) -> Iterator[Tensor]:
+        """Log-probabilities of the vocabulary at (row, position), in order: [P', V] a time, P' at most HEAD_ROWS."""
+        n_rows = self._rows_of_head(len(places))
+        for start in range(0, len(places), n_rows):
+            part = torch.tensor(places[start : start + n_rows])
+            vectors = torch.zeros((n_rows, hidden.shape[-1]))
+            vectors[: len(part)] = hidden[part[:, 0], part[:, 1]].float()
+            yield self.network.token_logits(vectors).log_softmax(-1)[: len(part)]
+
+    def _rows_of_batch(self, n_rows: int, length: int) -> int:
+        """Rows of each batch of a bucket: few where that is enough and gives the bits of a full batch."""
+        few, full = 1 + N_PASSES, _batch_rows(length)
+
+        def equal() -> bool:
+            draw = torch.Generator().manual_seed(length)
+            ids = torch.randint(0, self.config.vocab_size, (full, length), generator=draw)
+            mask = torch.ones((full, length), dtype=torch.bool)
+            return torch.equal(self._layers(ids[:few], mask[:few]), self._layers(ids, mask)[:few])
+
+        return few if n_rows <= few < full and self._seen_equal(length, equal) else full
+
+    def _rows_of_head(self, n_rows: int) -> int:
+        def equal() -> bool:
+            draw = torch.Generator().manual_seed(0)
+            vectors = torch.randn((HEAD_ROWS, self.config.hidden_size), generator=draw)
+            few, full = self.network.token_logits(vectors[:FEW_HEAD_ROWS]), self.network.token_logits(vectors)
+            return torch.equal(few, full[:FEW_HEAD_ROWS])
+
+        return FEW_HEAD_ROWS if n_rows <= FEW_HEAD_ROWS and self._seen_equal(0, equal) else HEAD_ROWS
+
+    def _seen_equal(self, length: int, equal: Callable[[], bool]) -> bool:
+        """Whether few rows gave the same bits; tried once for each length (0: the head) and number of threads."""
+        key = (length, torch.get_num_threads())
+        if key not in self._few_is_equal:
+            self._few_is_equal[key] = equal()
+        return self._few_is_equal[key]
+
+
+def has_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 itself (AMX or AVX512-BF16); emulated, it is slower than float32."""
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
+
+
+def _bucket_length(n_tokens: int, max_tokens: int) -> int:
+    """8, 12, 16, 24, 32, 48, 64, 96 or 128."""
+    power = max(8, 1 << (n_tokens - 1).bit_length())
+    between = power * 3 // 4
+    return min(max_tokens, between if 8 < n_tokens <= between else power)
+
+
+def _batch_rows(length: int) -> int:
+    return max(1, BATCH_TOKENS // length)
+
+
+def _masked_passes(text: Sequence[int]) -> Iterator[tuple[list[int], list[int]]]:
+    """Copies of a text with every k-th inner token hidden, and which: each inner token is hidden in one of them."""
+    n_passes = min(N_PASSES, len(text) - 2)
+    for first in range(n_passes):
+        positions = list(range(1 + first, len(text) - 1, n_passes))
+        masked = list(text)
+        for position in positions:
+            masked[position] = MASK_ID
+        yield masked, positions

@@ -1,0 +1,275 @@
+"""What leaves the workbench: a run as a table for other programs, or as a report for people."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import secrets
+import shutil
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from core.config import home
+from core.errors import StoreError, WorkbenchError
+from core.records import Progress, no_progress
+from core.report import Judgement, Message, Report, html_report
+from core.store import RunInfo, RunReader, Store
+from core.workbench.models import models
+from core.workbench.runs import EXPORT_SUFFIXES, alert_rate, threshold_history
+from core.workbench.verdicts import verdicts
+
+REPORT_MESSAGES = 100
+REPORT_VERDICTS = 200
+REPORT_SPANS = 96
+KEPT_SECONDS = 86_400  # an export is a copy: it goes with the first one made a day later
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
+EXPORTS = ("all lines", "flagged lines", "sessions", "report")
+
+
+def export(run_id: str, what: str, suffix: str, progress: Progress = no_progress) -> Path:
+    """Write a run to a file of its own under home()/exports, at the threshold in force.
+
+    Memory stays bounded however long the run is: lines are written in slices, and of the report only the first
+    REPORT_MESSAGES messages and REPORT_VERDICTS verdicts are told. Exports of a day ago are removed first.
+
+    Args:
+        run_id: the run.
+        what: one of EXPORTS. Lines come with their time and the line as written.
+        suffix: ".csv", ".jsonl" or ".parquet"; ".html" for the report. CSV is for spreadsheets: a text cell that one
+            would run as a formula gets a leading apostrophe. The others hold every text as it was.
+        progress: told lines written; may raise.
+
+    Returns:
+        The file, in a folder that nobody can guess.
+
+    Raises:
+        WorkbenchError: there is no such run, export or format, or no sessions.
+        StoreError: it cannot be written.
+    """
+    if what not in EXPORTS or suffix not in ((".html",) if what == "report" else EXPORT_SUFFIXES):
+        raise WorkbenchError(f"there is no export of {what} as {suffix}")
+    reader = RunReader(run_id)
+    threshold = Store().threshold(run_id)
+    _remove_old()
+    folder = exports_folder() / secrets.token_urlsafe(24)
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", reader.info.name).strip("-.")[:80] or "run"
+    path = folder / f"{stem}-{what.replace(' ', '-')}{suffix}"
+    try:
+        folder.mkdir(parents=True)
+        if what == "report":
+            path.write_text(html_report(report_of(reader, threshold)), "utf-8")
+        elif what == "sessions":
+            reader.export_sessions(path)
+        else:
+            reader.export(path, threshold, progress, flagged_only=what == "flagged lines", with_lines=True)
+    except BaseException as error:  # a page that is left in the middle raises no Exception
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise StoreError(f"{path}: cannot be written: {error.strerror or error}; free some space") from error
+        raise
+    return path
+
+
+def exported(token: str) -> Path:
+    """The file of an export, by the name of its folder.
+
+    Raises:
+        WorkbenchError: there is none, or it was removed.
+    """
+    folder = exports_folder() / token
+    files = [path for path in folder.glob("*") if path.is_file()] if _TOKEN.fullmatch(token) else []
+    if len(files) != 1:  # none, or still being written
+        raise WorkbenchError("this export is no longer there; make it again on the Report page")
+    return files[0]
+
+
+def report_html(run_id: str) -> str:
+    """The report of a run at the threshold in force, as one HTML page; see `core.report`.
+
+    Raises:
+        WorkbenchError: there is no such run, or it cannot be read.
+    """
+    return html_report(report_of(RunReader(run_id), Store().threshold(run_id)))
+
+
+def exports_folder() -> Path:
+    """Where exports wait for their download; not created here."""
+    return home() / "exports"
+
+
+def report_of(reader: RunReader, threshold: float) -> Report:
+    """What the report says of a run.
+
+    Args:
+        reader: the run.
+        threshold: lines at or above it are flagged.
+
+    Raises:
+        WorkbenchError: the run or its verdicts cannot be read.
+    """
+    info = reader.info
+    scores, counts = reader.score_counts()
+    n_flagged = reader.flagged(threshold)
+    label, factor = alert_rate(info)
+    n_messages = reader.n_templates(threshold)
+    judged = _with_scores(reader, verdicts(info.run_id))
+    spans = reader.timeline(threshold, REPORT_SPANS)
+    timed = spans.columns[0] == "start_utc"
+    return Report(
+        title=f"Abnormal lines of {info.name}",
+        made=f"Written {_when(datetime.now(UTC))} by TinyLogBERT Workbench, from run {info.run_id}",
+        threshold=threshold,
+        facts=_facts(info, threshold),
+        numbers=[
+            ("Lines", f"{info.n_lines:,}"),
+            ("Flagged lines", f"{n_flagged:,}"),
+            ("Share of lines", f"{n_flagged / max(1, info.n_lines):.2%}"),
+            (label, _rounded(n_flagged * factor)),
+            ("Flagged messages", f"{n_messages:,} of {info.n_texts:,}"),
+            *_judged_numbers(judged, threshold),
+        ],
+        notes=info.notes,
+        scores=list(zip(scores.tolist(), counts.tolist(), strict=True)),
+        timeline=[
+            (f"{start:%Y-%m-%d %H:%M}" if timed else f"line {start:,}", n_lines, flagged)
+            for start, n_lines, flagged in spans.iter_rows()
+        ],
+        timeline_title="Flagged lines over time (UTC)" if timed else "Flagged lines along the file",
+        messages=[_message(row) for row in reader.top_messages(threshold, REPORT_MESSAGES).iter_rows(named=True)],
+        n_messages=n_messages,
+        judgements=[
+            Judgement(
+                row["line_no"], row["label"], row["score"], row["note"], row["by"], _when(row["at_utc"]), row["line"]
+            )
+            for row in judged.head(REPORT_VERDICTS).iter_rows(named=True)
+        ],
+        n_judgements=len(judged),
+        settings=json.dumps(info.config, indent=1, ensure_ascii=False),
+    )
+
+
+def _message(row: dict[str, Any]) -> Message:
+    def seen(which: str) -> str:
+        no, at = row[f"{which}_no"], row[f"{which}_utc"]
+        return f"line {no:,}" if at is None else _when(at)
+
+    return Message(
+        text=row["normalized_text"],
+        count=row["count"],
+        score=row["score"],
+        reason=row["reason"] or "",
+        nearest=row["nearest"],
+        example=row["example"],
+        first=seen("first"),
+        last=seen("last"),
+    )
+
+
+def _facts(info: RunInfo, threshold: float) -> list[tuple[str, str]]:
+    set_by = threshold_history(info.run_id)[:1]
+    origin = f"set by {set_by[0][1]} {_when(set_by[0][2])}" if set_by else "the model's own"
+    facts: list[tuple[str, str]] = [
+        ("File", info.name),
+        ("Read from", info.source_path),
+        ("SHA-256 of the file", _file_hash(info)),
+        ("Format", info.format),
+        (
+            "Time span (UTC)",
+            f"{_when(info.first_utc)} to {_when(info.last_utc)}" if info.first_utc else "no timestamps",
+        ),
+        ("Lines", f"{info.n_lines:,}, {info.n_blank:,} of them blank, {info.n_rejected:,} not read as their format"),
+        ("Distinct messages", f"{info.n_texts:,}"),
+        ("Model", info.model or "fit on the file itself"),
+    ]
+    learnt = info.learnt
+    if learnt:
+        facts += [
+            ("Learnt", f"{_when(learnt.get('created_utc'))}, from {learnt.get('n_lines', 0):,} lines"),
+            ("SHA-256 of what it learnt", str(learnt.get("data_sha256", "unknown"))),
+        ]
+    if info.model:
+        facts.append(("SHA-256 of the model", _model_hash(info)))
+    total = sum(info.weights.values())
+    weights = ", ".join(f"{name} {weight / total:.1%}" for name, weight in info.weights.items()) if total else ""
+    return [
+        *facts,
+        ("Scorers and weights", weights),
+        ("Threshold", f"{threshold:.4f}, {origin}"),
+        *([("Threshold of the model", f"{info.threshold:.4f}")] if set_by else []),
+        ("Scored", f"{_when(info.created_utc)}, in {info.seconds:.1f} s"),
+        ("Run", info.run_id),
+    ]
+
+
+def _file_hash(info: RunInfo) -> str:
+    """Of the file as it is now: it says so where that is not what was scored."""
+    path = Path(info.source_path)
+    try:
+        changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return "the file is no longer there"
+    later = changed > datetime.fromisoformat(info.created_utc)
+    return digest + (" (the file has changed since it was scored)" if later else "")
+
+
+def _model_hash(info: RunInfo) -> str:
+    """Of all files of the bundle; none where it was trained anew since."""
+    found = [model for model in models() if model.name == info.model]
+    if not found or found[0].created_utc != info.learnt.get("created_utc", found[0].created_utc):
+        return "this model was replaced or removed since"
+    digest = hashlib.sha256()
+    folder = Path(found[0].path)
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            inner = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{inner}\n".encode())
+    return digest.hexdigest()
+
+
+def _with_scores(reader: RunReader, judged: pl.DataFrame) -> pl.DataFrame:
+    """Verdicts with the run's score of their lines."""
+    scores = reader.texts().select("text_id", "score")
+    joined = judged.join(scores, on="text_id", how="left", maintain_order="left")
+    return joined.with_columns(pl.col("score").fill_null(0.0))
+
+
+def _judged_numbers(judged: pl.DataFrame, threshold: float) -> list[tuple[str, str]]:
+    """How many lines were judged, and how many of the flagged ones among them are abnormal."""
+    if judged.is_empty():
+        return []
+    flagged = judged.filter((pl.col("score") >= threshold) & (pl.col("label") != "unsure"))
+    right = flagged.filter(pl.col("label") == "abnormal")
+    numbers = [("Lines judged", f"{len(judged):,}")]
+    if len(flagged):
+        numbers.append(("Flagged and judged abnormal", f"{len(right):,} of {len(flagged):,}"))
+    return numbers
+
+
+def _when(time_utc: datetime | str | None) -> str:
+    if time_utc is None:
+        return ""
+    at = datetime.fromisoformat(time_utc) if isinstance(time_utc, str) else time_utc
+    return f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def _rounded(number: float) -> str:
+    return f"{number:,.0f}" if number >= 10 or number == math.floor(number) else f"{number:.1f}"
+
+
+def _remove_old() -> None:
+    """Remove exports of a day ago, and what a killed export left."""
+    oldest = time.time() - KEPT_SECONDS
+    for folder in exports_folder().glob("*"):
+        try:
+            if folder.stat().st_mtime < oldest:
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:  # another process removed it
+            continue

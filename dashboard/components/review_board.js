@@ -1,0 +1,233 @@
+const LABELS = { a: "abnormal", n: "normal", u: "unsure" };
+
+// Letters typed into a field are its own.
+function isTyping(node) {
+  return node instanceof HTMLElement && (node.isContentEditable
+    || node.matches("textarea, select, [role=textbox], input:not([type=checkbox], [type=radio], [type=button])"));
+}
+
+class Board {
+  constructor(root) {
+    this.root = root;
+    this.list = root.querySelector(".queue");
+    this.detail = root.querySelector(".detail");
+    this.note = root.querySelector(".note");
+    this.scope = root.querySelector(".scope input");
+    this.pending = []; // acts the server has not answered
+    this.said = new Map(); // labels given since its last answer, by row
+    this.onKey = (event) => this.key(event);
+    this.listen();
+  }
+
+  update(data, send) {
+    if (this.serial === undefined) this.serial = data.answered;
+    if (this.data?.by_message !== data.by_message) this.scope.checked = data.by_message;
+    if (this.data?.threshold !== data.threshold) this.details = new Map();
+    for (const detail of data.details) this.details.set(detail.line_no, detail); // those of before are kept
+    this.send = send;
+    this.data = data;
+    this.pending = this.pending.filter((act) => act.serial > data.answered);
+    if (!this.pending.length) { // else the server is behind
+      this.current = data.current;
+      this.said.clear();
+    }
+    this.draw();
+  }
+
+  // ---- what is in view
+
+  get row() { return this.data.rows.findIndex((row) => this.rowKey(row) === this.rowKey(this.inView)); }
+  get inView() {
+    return this.details.get(this.current) ?? this.data.rows.find((row) => row.line_no === this.current)
+      ?? { line_no: this.current, text_id: null };
+  }
+  rowKey(line) { return this.data.by_message && line.text_id !== null ? `text ${line.text_id}` : `line ${line.line_no}`; }
+  labelOf(row) { return this.said.get(this.rowKey(row)) ?? row.label; }
+  get wholeMessage() {
+    const alike = this.inView.n_alike ?? 1;
+    return this.scope.checked && alike > 1 && alike <= this.data.most_lines;
+  }
+
+  // ---- drawing
+
+  draw() {
+    applyMarks(this.root);
+    this.drawQueue();
+    this.drawDetail();
+    this.drawBar();
+    const url = new URL(location.href);
+    if (url.searchParams.get("line") !== String(this.current)) { // a reload comes back to it
+      url.searchParams.set("line", this.current);
+      history.replaceState(history.state, "", url);
+    }
+  }
+
+  drawQueue() {
+    const at = this.row;
+    if (at >= 0) this.at = at; // kept while a line beside the queue is in view, or the row has just left it
+    const rows = this.data.rows.map((row, i) => {
+      const made = element("div", "row");
+      made.id = `row-${i}`;
+      made.setAttribute("role", "option");
+      made.setAttribute("aria-selected", String(i === at));
+      const label = this.labelOf(row);
+      const flagged = row.score >= this.data.threshold;
+      made.append(
+        label ? verdictMark(label) : element("span"),
+        element("span", flagged ? "score flagged" : "score", `${flagged ? "▲ " : ""}${row.score.toFixed(3)}`),
+        element("span", "text mono", row.text || "(blank)"),
+        element("span", "count faint", this.data.by_message && row.count > 1 ? `× ${whole(row.count)}` : ""),
+      );
+      made.title = row.text;
+      made.onclick = () => this.open(row.line_no);
+      return made;
+    });
+    if (!rows.length) {
+      const none = element("div", "none faint", "Nothing left to judge here.");
+      none.setAttribute("role", "option");
+      none.setAttribute("aria-disabled", "true");
+      rows.push(none);
+    }
+    const top = this.list.scrollTop;
+    this.list.replaceChildren(...rows);
+    this.list.scrollTop = top;
+    if (at >= 0) {
+      this.list.setAttribute("aria-activedescendant", `row-${at}`);
+      const { offsetTop, offsetHeight } = rows[at];
+      const above = offsetTop - this.list.offsetTop;
+      if (above < top) this.list.scrollTop = above;
+      else if (above + offsetHeight > top + this.list.clientHeight) this.list.scrollTop = above + offsetHeight - this.list.clientHeight;
+    } else this.list.removeAttribute("aria-activedescendant");
+  }
+
+  drawDetail() {
+    const detail = this.details.get(this.current);
+    this.detail.classList.toggle("busy", !detail);
+    this.detail.setAttribute("aria-busy", String(!detail));
+    if (!detail) return;
+    const drawn = JSON.stringify([detail, this.data.threshold]);
+    if (drawn === this.drawn) return; // what is being read or reached by Tab stays as it is
+    this.drawn = drawn;
+    drawLine(this.detail, { ...detail, threshold: this.data.threshold }, (lineNo) => this.open(lineNo));
+  }
+
+  drawBar() {
+    const detail = this.details.get(this.current);
+    const alike = detail?.n_alike ?? 1;
+    const tooMany = alike > this.data.most_lines;
+    const scope = this.root.querySelector(".scope");
+    scope.hidden = alike < 2;
+    scope.querySelector("span").textContent = tooMany
+      ? `this line; its message has ${whole(alike)}, more than can be judged at once`
+      : `for all ${whole(alike)} lines of this message`;
+    this.scope.disabled = tooMany;
+    const label = detail && (this.said.get(this.rowKey(detail)) ?? detail.said?.label);
+    for (const button of this.root.querySelectorAll("[data-label]")) {
+      button.disabled = !detail;
+      button.setAttribute("aria-pressed", String(button.dataset.label === label));
+      button.querySelector(".many").textContent = this.wholeMessage ? `× ${whole(alike)}` : "";
+    }
+    if (!detail) return;
+    const note = detail.said?.note ?? "";
+    if (this.noteLine !== this.current || (!this.noteChanged && this.note.value !== note)) {
+      this.note.value = note;
+      this.noteLine = this.current;
+      this.noteChanged = false;
+    }
+  }
+
+  // ---- acts
+
+  tell(kind, act = {}) {
+    this.serial += 1;
+    this.pending.push({
+      serial: this.serial, kind, line_no: this.current, label: "", note: this.note.value, whole_message: false, ...act,
+    });
+    this.send(this.pending);
+  }
+
+  open(lineNo) {
+    if (lineNo === this.current) return;
+    if (this.noteChanged) this.tell("note");
+    this.noteChanged = false;
+    this.current = lineNo;
+    this.tell("open");
+    this.draw();
+  }
+
+  step(by) {
+    const { rows } = this.data;
+    if (!rows.length) return;
+    const from = this.row >= 0 ? this.row + by : (this.at ?? 0);
+    this.open(rows[Math.min(rows.length - 1, Math.max(0, from))].line_no);
+  }
+
+  judge(label) {
+    const detail = this.details.get(this.current);
+    if (!detail) return; // nothing is judged unseen
+    this.noteChanged = false;
+    this.tell("verdict", { label, whole_message: this.wholeMessage });
+    this.said.set(this.rowKey(detail), label);
+    const { rows } = this.data;
+    const from = this.row >= 0 ? this.row + 1 : (this.at ?? 0);
+    const next = [...rows.slice(from), ...rows.slice(0, from)].find((row) => !this.labelOf(row));
+    if (next) this.open(next.line_no); else this.draw();
+  }
+
+  undo() {
+    this.noteChanged = false;
+    this.tell("undo");
+  }
+
+  saveNote() {
+    this.noteChanged = false;
+    this.tell("note");
+    this.note.blur();
+  }
+
+  key(event) {
+    if (!this.root.isConnected) { this.silence(); return; }
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (isTyping(event.composedPath()[0]) || document.querySelector("[role=dialog]")) return;
+    const key = event.key.toLowerCase();
+    if (key === "j") this.step(1);
+    else if (key === "k") this.step(-1);
+    else if (event.repeat) return; // a key held down judges one line
+    else if (key in LABELS) this.judge(LABELS[key]);
+    else if (key === "z") this.undo();
+    else return;
+    event.preventDefault();
+  }
+
+  listen() {
+    const on = (selector, act) => { this.root.querySelector(selector).onclick = act; };
+    for (const button of this.root.querySelectorAll("[data-label]")) button.onclick = () => this.judge(button.dataset.label);
+    on(".undo", () => this.undo());
+    on(".previous", () => this.step(-1));
+    on(".next", () => this.step(1));
+    this.scope.onchange = () => this.drawBar();
+    this.note.oninput = () => { this.noteChanged = true; };
+    this.note.onkeydown = (event) => {
+      if (event.key === "Enter") this.saveNote();
+      if (event.key === "Escape") this.note.blur();
+    };
+    this.list.onkeydown = (event) => {
+      const steps = { ArrowDown: 1, ArrowUp: -1 };
+      if (!(event.key in steps)) return;
+      event.preventDefault();
+      this.step(steps[event.key]);
+    };
+  }
+
+  hear() { document.addEventListener("keydown", this.onKey); } // twice is once
+  silence() { document.removeEventListener("keydown", this.onKey); }
+}
+
+export default function (component) {
+  const { data, parentElement, setTriggerValue } = component;
+  const root = parentElement.querySelector(".board");
+  root.board ??= new Board(root);
+  root.board.update(data, (acts) => setTriggerValue("acts", acts));
+  root.board.hear();
+  return () => root.board.silence();
+}

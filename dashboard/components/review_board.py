@@ -1,0 +1,133 @@
+"""The queue of lines to judge, the verdict keys and the line in view, moved through in the browser.
+
+The browser goes on at once and tells the server what was done; each act has a serial number and is sent again until the
+server has answered it, so that none is lost when keys come faster than answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import streamlit as st
+
+from dashboard.components import register
+from dashboard.components.line_detail import LineDetail
+
+_mount = register(
+    "review_board",
+    """
+    <div class="frame board">
+      <div class="queue" role="listbox" tabindex="0" aria-label="Lines to review"></div>
+      <div class="side">
+        <div class="bar">
+          <div class="keys" role="group" aria-label="Verdict">
+            <button type="button" data-label="abnormal"><span class="verdict abnormal">✖</span>
+              Abnormal<span class="many"></span> <kbd>A</kbd></button>
+            <button type="button" data-label="normal"><span class="verdict normal">✔</span>
+              Normal<span class="many"></span> <kbd>N</kbd></button>
+            <button type="button" data-label="unsure"><span class="verdict unsure">?</span>
+              Unsure<span class="many"></span> <kbd>U</kbd></button>
+            <span class="gap"></span>
+            <button type="button" class="undo">Undo <kbd>Z</kbd></button>
+            <button type="button" class="previous">Previous <kbd>K</kbd></button>
+            <button type="button" class="next">Next <kbd>J</kbd></button>
+          </div>
+          <div class="extras">
+            <input type="text" class="note" maxlength="2000" aria-label="Note"
+              placeholder="Note, kept with the verdict. Enter saves it alone, Esc leaves the field">
+            <label class="scope"><input type="checkbox"><span></span></label>
+          </div>
+        </div>
+        <div class="detail"></div>
+      </div>
+    </div>
+    """,
+    parts=("line_view",),
+)
+
+
+@dataclass(frozen=True)
+class QueueRow:
+    """A line of the queue; by message it stands for all lines of its text."""
+
+    line_no: int
+    text_id: int | None
+    score: float
+    text: str
+    count: int  # lines of its text
+    label: str | None  # of the verdict in force
+
+
+@dataclass(frozen=True)
+class Act:
+    """What the analyst did.
+
+    Attributes:
+        serial: rises with each act of a session.
+        kind: "open" a line, "verdict", "note" alone, or "undo".
+        line_no: the line in view.
+        label: of a verdict.
+        note: as it stands in the field.
+        whole_message: the verdict is for all lines of the line's text.
+    """
+
+    serial: int
+    kind: str
+    line_no: int
+    label: str
+    note: str
+    whole_message: bool
+
+
+def review_board(
+    rows: list[QueueRow],
+    current: int,
+    details: list[LineDetail],
+    threshold: float,
+    by_message: bool,
+    most_lines: int,
+    answered: int,
+    on_acts: Callable[[list[Act]], None],
+    key: str,
+) -> None:
+    """Show the board.
+
+    Args:
+        rows: the queue, in order.
+        current: the line in view; it need not be in the queue.
+        details: of the line in view and of those a key away.
+        threshold: lines at or above it are flagged.
+        by_message: rows stand for messages.
+        most_lines: of one verdict.
+        answered: the serial of the last act done.
+        on_acts: called, before the page runs again, with what was done since; some of it may have been there before.
+        key: of the widget.
+    """
+    _mount(
+        key=key,
+        data={
+            "rows": [asdict(row) for row in rows],
+            "current": current,
+            "details": [asdict(detail) for detail in details],
+            "threshold": threshold,
+            "by_message": by_message,
+            "most_lines": most_lines,
+            "answered": answered,
+        },
+        on_acts_change=lambda: on_acts(acts_of(st.session_state[key]["acts"])),
+    )
+
+
+def acts_of(sent: Any) -> list[Act]:
+    """Acts as the browser sent them; what is not one is left out."""
+    found = []
+    for item in sent if isinstance(sent, list) else []:
+        try:
+            act = Act(**item)
+        except TypeError:
+            continue
+        if all(isinstance(getattr(act, name), int) for name in ("serial", "line_no")) and isinstance(act.note, str):
+            found.append(act)
+    return found

@@ -1,0 +1,348 @@
+"""Explore page: the messages on a map, and the lines behind the ones drawn around."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import streamlit as st
+
+from core import workbench
+from core.errors import WorkbenchError
+from dashboard.charts import message_map
+from dashboard.components.line_detail import line_detail
+from dashboard.escaping import literal
+from dashboard.job_cards import WATCH_SECONDS, active_card
+from dashboard.line_view import detail_of, said_of
+from dashboard.lines_table import (
+    MESSAGES,
+    PAGE_ROWS,
+    line_columns,
+    page_offset,
+    picked,
+    score_column,
+    search_of,
+    without_headers,
+)
+from dashboard.session import DATA_PAGE, forget_run, look_of_theme, run_in_view, run_reader
+
+MAP_PX = 560
+MOST_JUDGED = 20_000  # lines in one act
+COLOURS = {"Fused score": "score", "Flagged": "state", "Level": "level_class", "Verdict": "verdict"}
+VERDICTS = {"abnormal": "✖ Abnormal", "normal": "✔ Normal", "unsure": "? Unsure"}  # the weightiest first
+MEANING = {
+    "umap": "Near points are like messages; how far apart two groups lie means little.",
+    "tsne": "Near points are like messages; neither the distance between groups nor their extent means much.",
+    "pca": "The two directions in which messages differ most; what differs in others only may lie together.",
+}
+
+
+def page() -> None:
+    """The whole page."""
+    run_id = run_in_view()
+    if run_id is None:
+        st.info(
+            "No log has been scored yet. Upload one or pick a sample on the Data page.", icon=":material/upload_file:"
+        )
+        st.page_link(DATA_PAGE, label="Go to Data", icon=":material/arrow_forward:")
+        return
+    try:
+        on_map = workbench.map_of(run_id, "pca")
+        st.query_params["run"] = run_id
+        if on_map.is_empty():
+            st.info(
+                "No network read this log, so its messages have no place on a map. On the Data page, score it with a "
+                "model, or against itself without the quick look.",
+                icon=":material/scatter_plot:",
+            )
+            st.page_link(DATA_PAGE, label="Go to Data", icon=":material/arrow_forward:")
+            return
+        st.session_state.pop(_key(run_id, "drawn"), None)
+        explore(run_id)
+    except WorkbenchError as error:
+        forget_run()
+        st.error(literal(str(error)), icon=":material/error:")
+        st.page_link(DATA_PAGE, label="Choose another run on the Data page", icon=":material/arrow_forward:")
+
+
+@st.fragment
+def explore(run_id: str) -> None:
+    """Map, messages, lines and detail: they move together."""
+    try:
+        reader = run_reader(run_id)
+        threshold = workbench.threshold(run_id)
+        verdicts = workbench.verdicts(run_id)
+        method, colour_by, typed = controls(reader)
+        places = workbench.map_of(run_id, method)
+        if places is None:
+            making(run_id, method)
+            method, places = "pca", workbench.map_of(run_id, "pca")
+        points = points_of(reader, places, threshold, verdicts)
+        found = matching(points, typed)
+        left, right = st.columns([3, 2], gap="medium")
+        with left:
+            draw(reader, points, method, colour_by, typed, found)
+        chosen = points["text_id"].is_in(st.session_state.get(_key(run_id, "chosen"), []))
+        if not chosen.any() and found is not None:
+            chosen = found
+        with right:
+            text_id = messages(run_id, points, chosen)
+        if text_id is not None:
+            lines(reader, points.filter(chosen)["text_id"].to_list() if chosen.any() else None, text_id, threshold)
+    except WorkbenchError as error:
+        st.error(literal(str(error)), icon=":material/error:")
+
+
+# ---- the map
+
+
+def controls(reader: workbench.RunReader) -> tuple[str, str, str]:
+    """The method, the column that colours, and the search as typed."""
+    run_id = reader.info.run_id
+    colours = COLOURS | {f"Scorer {name}": name for name in reader.info.scorers}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        method = st.segmented_control(
+            "Map",
+            list(workbench.MAP_NAMES),
+            format_func=workbench.MAP_NAMES.__getitem__,
+            required=True,
+            label_visibility="collapsed",
+            width="content",
+            **kept(run_id, "method", "umap"),
+        )
+        colour = st.selectbox(
+            "Colour by",
+            list(colours),
+            format_func="Colour: {}".format,
+            label_visibility="collapsed",
+            width=220,
+            **kept(run_id, "colour", "Fused score"),
+        )
+        typed = st.text_input(
+            "Search",
+            placeholder="Search the messages: text, or /regular expression/",
+            icon=":material/search:",
+            label_visibility="collapsed",
+            **kept(run_id, "search", ""),
+        )
+    return method, colours[colour], typed
+
+
+def kept(run_id: str, name: str, default: str) -> dict[str, Any]:
+    """Arguments of a control whose value outlives a visit to another page, which drops what it does not show."""
+    key = _key(run_id, name)
+    st.session_state.setdefault(key, st.session_state.get(f"{key}_kept", default))
+
+    def keep() -> None:
+        st.session_state[f"{key}_kept"] = st.session_state[key]
+
+    return {"key": key, "on_change": keep}
+
+
+def making(run_id: str, method: str) -> None:
+    """See to it that the map is made, once a session unless asked again; shows how far it is."""
+    key = _key(run_id, f"job_{method}")
+    if key not in st.session_state:
+        st.session_state[key] = workbench.start_map(run_id, method)
+
+    def watch() -> None:
+        job = workbench.job(st.session_state[key])
+        if not job.is_final:
+            active_card(job)
+        else:
+            st.rerun()
+
+    job = workbench.job(st.session_state[key])
+    name = workbench.MAP_NAMES[method]
+    if not job.is_final:
+        st.fragment(watch, run_every=WATCH_SECONDS)()
+        st.caption(f"PCA is shown until {name} is ready; it is made once and kept with the run.")
+        return
+    if job.state == "done":  # between two looks
+        del st.session_state[key]
+        st.rerun()
+    if job.state == "failed":
+        st.error(literal(job.message), icon=":material/error:")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f"{name} was not made; PCA is shown.", width="content")
+        st.button(f"Make {name}", icon=":material/replay:", on_click=st.session_state.pop, args=(key,))
+
+
+def points_of(
+    reader: workbench.RunReader, places: pl.DataFrame, threshold: float, verdicts: pl.DataFrame
+) -> pl.DataFrame:
+    """The messages on the map as `charts.message_map` takes them."""
+    weight = {label: rank for rank, label in enumerate(VERDICTS)}
+    judged = (
+        verdicts.select(pl.col("text_id").cast(pl.Int64), pl.col("label").alias("verdict"))
+        .sort(pl.col("verdict").replace_strict(weight, return_dtype=pl.Int64))
+        .unique("text_id", keep="first", maintain_order=True)  # of a message's lines the weightiest
+    )
+    return (
+        reader.texts()
+        .with_columns(
+            pl.col("text_id").cast(pl.Int64),
+            pl.when(pl.col("score") >= threshold).then(pl.lit("flagged")).otherwise(pl.lit("normal")).alias("state"),
+        )
+        .join(places, on="text_id", how="inner", maintain_order="left")
+        .join(judged, on="text_id", how="left", maintain_order="left")
+        .with_columns(pl.col("verdict").fill_null(""))
+    )
+
+
+def matching(points: pl.DataFrame, typed: str) -> np.ndarray | None:
+    """[N] bool, the messages a search finds; None without a search."""
+    text, regex = search_of(typed)
+    if text is None:
+        return None
+    try:
+        found = (
+            points["normalized_text"].str.contains(f"(?i){text}")
+            if regex
+            else points["normalized_text"].str.to_lowercase().str.contains(text.lower(), literal=True)
+        )
+    except pl.exceptions.ComputeError:
+        st.error(f"The regular expression {literal(text)} cannot be read.", icon=":material/error:")
+        return None
+    return found.to_numpy()
+
+
+def draw(
+    reader: workbench.RunReader,
+    points: pl.DataFrame,
+    method: str,
+    colour_by: str,
+    typed: str,
+    found: np.ndarray | None,
+) -> None:
+    """The map and what it says in words."""
+    run_id = reader.info.run_id
+    n_flagged = int((points["state"] == "flagged").sum())
+    hits = "" if found is None else f" The search finds {int(found.sum()):,} of them."
+    summary = f"{len(points):,} messages, {n_flagged:,} of them flagged.{hits}"
+    # To Streamlit another figure is another chart. So what was selected is drawn in only when something else changes
+    # too: a new selection must not take the chart away under the mouse that made it.
+    look = look_of_theme()
+    view = (method, colour_by, typed, look.dark, n_flagged, hash(tuple(points["verdict"])))
+    view_before, figure = st.session_state.get(_key(run_id, "drawn"), (None, None))
+    if view != view_before:
+        chosen = st.session_state.get(_key(run_id, "chosen"))
+        shown = points["text_id"].is_in(chosen).to_numpy() if chosen else None
+        figure = message_map(points, colour_by, look, found, shown)
+        st.session_state[_key(run_id, "drawn")] = (view, figure)
+    chart_key = _key(run_id, f"chart_{st.session_state.get(_key(run_id, 'cleared'), 0)}")
+
+    def choose() -> None:
+        selection = st.session_state[chart_key]["selection"]
+        st.session_state[_key(run_id, "chosen")] = [point["customdata"] for point in selection["points"]]
+        st.session_state.pop(_key(run_id, "message"), None)
+
+    st.plotly_chart(
+        figure,
+        height=MAP_PX,
+        on_select=choose,
+        config={"displaylogo": False, "displayModeBar": True},
+        alt=f"Map of messages. {summary}",
+        key=chart_key,
+    )
+    n_left_out = reader.info.n_texts - len(points)
+    left_out = f" {n_left_out:,} messages more are not on the map: it holds {len(points):,}." if n_left_out else ""
+    st.caption(
+        f"{summary}{left_out} {MEANING[method]} Draw around points to see their lines, or choose Pan and click one."
+    )
+
+
+# ---- what is selected
+
+
+def messages(run_id: str, points: pl.DataFrame, chosen: pl.Series) -> int | None:
+    """The messages selected, or all of them, and what to do with them; the id of the one picked."""
+    rows = points.filter(chosen) if chosen.any() else points
+    n_lines = int(rows["count"].sum())
+    with st.container(horizontal=True, vertical_alignment="center"):
+        share = f"{len(rows):,} of {len(points):,}" if chosen.any() else f"All {len(points):,}"
+        st.markdown(f"**{share} messages, {n_lines:,} lines**", width="stretch")
+        if st.session_state.get(_key(run_id, "chosen")):
+            st.button("Clear", icon=":material/close:", type="tertiary", on_click=clear, args=(run_id,))
+    if chosen.any():
+        judge(run_id, rows["text_id"].to_list(), n_lines)
+    rows = rows.sort("score", "count", descending=True, maintain_order=True).head(MESSAGES)
+    columns = {
+        "count": st.column_config.NumberColumn("Lines", format="localized", width=60),
+        "score": score_column(),
+        "normalized_text": st.column_config.TextColumn("Message", width=400),
+    }
+    ids = rows["text_id"].to_list()
+    identity = (run_id, "map", st.session_state.get(_key(run_id, "cleared")), *ids[:PAGE_ROWS], len(ids))
+    text_id = picked(rows.select(list(columns)), columns, ids, identity, _key(run_id, "message"))
+    return text_id if text_id in ids else ids[0]
+
+
+def clear(run_id: str) -> None:
+    """Select nothing; the chart is drawn anew, for it would keep its own selection."""
+    for name in ("chosen", "drawn", "message"):
+        st.session_state.pop(_key(run_id, name), None)
+    st.session_state[_key(run_id, "cleared")] = st.session_state.get(_key(run_id, "cleared"), 0) + 1
+
+
+def judge(run_id: str, text_ids: Sequence[int], n_lines: int) -> None:
+    """One verdict on all lines of the messages selected."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption("Their verdict", width="content")
+        for label, name in VERDICTS.items():
+            if st.button(
+                name,
+                disabled=n_lines > MOST_JUDGED,
+                help=f"At most {MOST_JUDGED:,} lines at once." if n_lines > MOST_JUDGED else None,
+                key=_key(run_id, f"judge_{label}"),
+            ):
+                of_texts = run_reader(run_id).line_texts().filter(pl.col("text_id").is_in(text_ids))
+                workbench.set_verdict(run_id, of_texts["line_no"].to_list(), label)
+                st.toast(f"{n_lines:,} lines are {label} now; the Review page can take it back.")
+                st.rerun()
+
+
+def lines(reader: workbench.RunReader, text_ids: list[int] | None, text_id: int, threshold: float) -> None:
+    """Lines of the selection or of the message picked, and one of them explained."""
+    run_id = reader.info.run_id
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            whole = "Lines of the selection" if text_ids else "All lines"
+            shown = st.segmented_control(
+                "Lines",
+                ["Lines of the message", whole],
+                default="Lines of the message",
+                required=True,
+                label_visibility="collapsed",
+                width="content",
+                key=_key(run_id, "lines"),
+            )
+            pager = st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center")
+        wanted = text_ids if shown == whole else text_id
+        if st.session_state.get(_key(run_id, "lines_of")) != (scope := (shown, text_id, len(text_ids or []))):
+            st.session_state[_key(run_id, "lines_of")] = scope
+            st.session_state.pop(_key(run_id, "line"), None)
+        with pager:
+            offset = page_offset(_key(run_id, "lines"), reader.n_lines(text_id=wanted))
+        rows = without_headers(reader.lines(text_id=wanted, limit=PAGE_ROWS, offset=offset))
+        ids = rows["line_no"].to_list()
+        line_no = picked(rows, line_columns(rows), ids, (run_id, "map lines", *ids), _key(run_id, "line"))
+    with right:
+        detail = detail_of(reader, line_no, threshold, *reader.score_counts())
+        said = said_of(workbench.verdicts(run_id, notes=True), line_no, run_id)
+        opened = line_detail(replace(detail, said=said), threshold, key=_key(run_id, "detail"))
+        if opened is not None and opened != line_no:
+            st.session_state[_key(run_id, "line")] = opened
+            st.rerun(scope="fragment")
+
+
+def _key(run_id: str, name: str) -> str:
+    return f"map_{name}_{run_id}"
+
+
+if __name__ == "__main__":
+    page()

@@ -1,0 +1,118 @@
+"""One line as the Threshold and the Review page explain it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from core import workbench
+from dashboard.components.line_detail import Contribution, LineDetail, Neighbour, Said, Token
+from dashboard.lines_table import without_headers
+
+CONTEXT_LINES = 4
+HEADER_CHARS = 200  # fields are looked for in this much of a line
+
+
+def detail_of(
+    reader: workbench.RunReader, line_no: int, threshold: float, scores: np.ndarray, counts: np.ndarray
+) -> LineDetail:
+    """Everything the detail shows of a line."""
+    line = reader.line(line_no)
+    score = float(line["score"])
+    around = without_headers(reader.context(line_no, CONTEXT_LINES, CONTEXT_LINES))
+    fields: list[tuple[str, Callable[[Any], str]]] = [
+        ("timestamp_utc", lambda value: f"{value:%Y-%m-%d %H:%M:%S.%f}"[:-3] + " UTC"),
+        ("level", str),
+        ("host", str),
+        ("component", str),
+        ("session", str),
+        ("count", lambda value: f"{value:,}"),
+        ("rejection", str),
+    ]
+    names = {"timestamp_utc": "time", "count": "lines with this text", "rejection": "not read as its format"}
+    return LineDetail(
+        line_no=line_no,
+        score=score,
+        standing=standing(score, scores, counts),
+        flagged=score >= threshold,
+        raw=line["raw"],
+        normalized_text=line["normalized_text"] or "",
+        text_id=line["text_id"],
+        n_alike=line["count"] or 1,
+        reasons=[part for part in (line["reason"] or "").split("; ") if part],
+        tokens=tokens_of(line),
+        contributions=contributions(reader.info, line),
+        nearest=line["nearest"],
+        context=[Neighbour(row["line_no"], row["score"], row["raw"]) for row in around.iter_rows(named=True)],
+        message_at=header_length(around.filter(pl.col("line_no") == line_no)["raw"][0], line),
+        fields=[(names.get(name, name), word(line[name])) for name, word in fields if line[name] is not None],
+    )
+
+
+def header_length(shown: str, line: dict[str, Any]) -> int:
+    """About how many characters the header takes: up to the last of the line's fields, each where it first stands.
+
+    Example:
+        >>> header_length("Nov 18 web1 sshd[7]: failed", {"host": "web1", "component": "sshd", "level": None})
+        16
+    """
+    fields = [line[name] for name in ("host", "component", "level") if line[name]]
+    return max((shown.find(field) + len(field) for field in fields if field in shown[:HEADER_CHARS]), default=0)
+
+
+def standing(score: float, scores: np.ndarray, counts: np.ndarray) -> str:
+    """Where a score stands among all lines.
+
+    Example:
+        >>> standing(0.9, np.array([0.1, 0.9]), np.array([999, 1]))
+        'higher than 99.9 % of lines'
+    """
+    total = int(counts.sum())
+    below = int(counts[scores < score].sum())
+    if below == 0:
+        return "no line has a lower score"
+    share = 100 * below / total
+    # Cut, not rounded: 99.996 % is not 100 %.
+    decimals = 1 if share < 99.9 else 3
+    return f"higher than {np.floor(share * 10**decimals) / 10**decimals:g} % of lines"
+
+
+def tokens_of(line: dict[str, Any]) -> list[Token] | None:
+    """Tokens with their surprise and what the network expected there; None where no network read the text."""
+    tokens, surprise = line["tokens"], line["surprise"]
+    if not tokens or not surprise or not np.isfinite(surprise).any():
+        return None
+    expected = line["expected"] or [None] * len(tokens)
+    shares = line["expected_p"] or [None] * len(tokens)
+    return [
+        Token(text, float(nats), piece, share) if np.isfinite(nats) else Token(text, None, None, None)
+        for text, nats, piece, share in zip(tokens, surprise, expected, shares, strict=True)
+    ]
+
+
+def contributions(run: workbench.RunInfo, line: dict[str, Any]) -> list[Contribution]:
+    """What each scorer adds to the fused score; empty for a blank line, which no scorer saw."""
+    total = sum(run.weights.get(name, 0.0) for name in run.scorers)
+    if total <= 0 or line["text_id"] is None:
+        return []
+    votes = run.config.get("scoring", {}).get("combine") == "vote"
+    found = []
+    for name in run.scorers:
+        value = float(line[name])
+        part = float(value >= 0.5) if votes else value
+        found.append(Contribution(name, value, run.weights.get(name, 0.0) / total * part))
+    return found
+
+
+def said_of(verdicts: pl.DataFrame, line_no: int, run_id: str) -> Said | None:
+    """The verdict or note on a line among those of `workbench.verdicts(run_id, notes=True)`."""
+    found = verdicts.filter(pl.col("line_no") == line_no)
+    if found.is_empty():
+        return None
+    row = found.row(0, named=True)
+    did = f"Judged {row['label']}" if row["label"] else "Noted"
+    carried = "" if row["run_id"] == run_id else f", carried over from a run of {row['run_name']}"
+    return Said(row["label"], row["note"], f"{did} on {row['at_utc'][:10]} by {row['by']}{carried}")

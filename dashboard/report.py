@@ -1,0 +1,94 @@
+"""Report page: what leaves the workbench, as a table for other programs or as a report for people."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core import workbench
+from core.errors import WorkbenchError
+from dashboard.components.file_link import file_link
+from dashboard.components.report_preview import report_preview
+from dashboard.escaping import literal
+from dashboard.session import DATA_PAGE, THRESHOLD_PAGE, forget_run, run_in_view, run_reader, size_text
+
+REPORT = "report"
+WHAT = {
+    REPORT: "One HTML page with numbers, charts, messages, verdicts and settings. It needs no network and prints well.",
+    "flagged lines": "One row for each line at or above the threshold, as written, with scores and reason.",
+    "all lines": "One row for each line of the log, blank ones too, as written, with scores and reason.",
+    "sessions": "One row for each session with its score.",
+}
+FORMATS = {"CSV": ".csv", "JSON lines": ".jsonl", "Parquet": ".parquet"}
+
+
+def page() -> None:
+    """The whole page."""
+    run_id = run_in_view()
+    if run_id is None:
+        st.info(
+            "No log has been scored yet. Upload one or pick a sample on the Data page; its report appears here.",
+            icon=":material/upload_file:",
+        )
+        st.page_link(DATA_PAGE, label="Go to Data", icon=":material/arrow_forward:")
+        return
+    try:
+        reader = run_reader(run_id)
+        st.query_params["run"] = run_id
+        left, right = st.columns([1, 3], gap="medium")
+        with left:
+            export_form(run_id, has_sessions=reader.info.session_threshold is not None)
+        with right:
+            report_preview(workbench.report_html(run_id), key="report_preview")
+    except WorkbenchError as error:
+        forget_run()
+        st.error(literal(str(error)), icon=":material/error:")
+        st.page_link(DATA_PAGE, label="Choose another run on the Data page", icon=":material/arrow_forward:")
+
+
+@st.fragment
+def export_form(run_id: str, has_sessions: bool) -> None:
+    """What to write and how; the browser fetches it from disk when it is whole."""
+    ways = [what for what in WHAT if what != "sessions" or has_sessions]
+    what = st.radio("Export", ways, captions=[WHAT[way] for way in ways], format_func=str.capitalize, key="export_what")
+    suffix = ".html"
+    if what != REPORT:
+        chosen = st.segmented_control("Format", list(FORMATS), default="CSV", required=True, key="export_format")
+        suffix = FORMATS[chosen]
+        if suffix == ".csv":
+            st.caption(
+                "Text that a spreadsheet would run as a formula gets an apostrophe in front. "
+                "JSON lines and Parquet hold every text as it was."
+            )
+    threshold = workbench.threshold(run_id)
+    st.caption(f"At the threshold in force, {threshold:.4f}.")
+    st.page_link(THRESHOLD_PAGE, label="Change it on the Threshold page", icon=":material/tune:")
+    wanted = (run_id, what, suffix, threshold)
+    if st.button("Download", type="primary", icon=":material/download:", width="stretch"):
+        written = write(run_id, what, suffix)
+        st.session_state["exported"] = written and (wanted, *written)
+    # An export of other wishes is not offered under these.
+    if (made := st.session_state.get("exported")) and made[0] == wanted:
+        _, token, name, n_bytes = made
+        file_link(token, name, f"{size_text(n_bytes)} · kept for a day", key="export_link")
+
+
+def write(run_id: str, what: str, suffix: str) -> tuple[str, str, int] | None:
+    """Write the export; its token, name and bytes, or None where an error was shown."""
+    bar = st.progress(0.0, text="writing …")
+    try:
+        path = workbench.export(
+            run_id,
+            what,
+            suffix,
+            lambda step, done, total: bar.progress(done / max(1, total), f"{done:,} lines written"),
+        )
+        return path.parent.name, path.name, path.stat().st_size
+    except WorkbenchError as error:
+        st.error(literal(str(error)), icon=":material/error:")
+        return None
+    finally:
+        bar.empty()
+
+
+if __name__ == "__main__":
+    page()

@@ -1,0 +1,1 @@
+"""Parts of the Validate page, a noun a file."""

@@ -1,0 +1,122 @@
+"""Other weights for the fused score: a slider a scorer, the effect, and the ways to keep them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import streamlit as st
+
+from core import workbench
+from core.errors import WorkbenchError
+from core.evaluate import Labelled, ranking_metrics
+from dashboard.escaping import literal
+from dashboard.session import ROW_PX
+
+GREEK = "αβγδεζηθικλμ"
+MOST_WEIGHT = 3.0
+
+
+def weight_key(run_id: str, scorer: str) -> str:
+    """Where the slider of a scorer keeps its value."""
+    return f"weight_{run_id}_{scorer}"
+
+
+def slider_values(info: workbench.RunInfo) -> dict[str, float]:
+    """Where the sliders stand, those not drawn yet at the run's weights."""
+    return {
+        name: float(st.session_state.get(weight_key(info.run_id, name), weight))
+        for name, weight in info.weights.items()
+    }
+
+
+def tried_weights(info: workbench.RunInfo) -> dict[str, float]:
+    """The weights of the sliders, which are drawn further down; those of the run where all are zero."""
+    tried = slider_values(info)
+    if not any(tried.values()):
+        st.warning("Every weight is zero: the saved weights are shown. Give at least one scorer some weight.")
+        return info.weights
+    return tried
+
+
+def weights_section(
+    info: workbench.RunInfo, weights: dict[str, float], rows: Labelled, before: Labelled, threshold: float
+) -> None:
+    """A slider for each scorer, what each is worth alone, and the ways to keep the weights."""
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(weights_text(rows, before), width="stretch")
+            st.button(
+                "Reset weights",
+                icon=":material/undo:",
+                disabled=slider_values(info) == info.weights,
+                on_click=reset_weights,
+                key="reset_weights",
+                args=(info,),
+            )
+            if info.model:
+                save_as_model(info, weights, threshold)
+        sliders = st.columns(3, gap="medium")
+        for place, name in enumerate(info.weights):
+            key = weight_key(info.run_id, name)
+            st.session_state.setdefault(key, info.weights[name])
+            most = max(MOST_WEIGHT, float(np.ceil(info.weights[name])))
+            sliders[place % 3].slider(f"{GREEK[place % len(GREEK)]} · {name}", 0.0, most, step=0.05, key=key)
+    with right:
+        scorers_table(info, rows)
+
+
+def weights_text(rows: Labelled, before: Labelled) -> str:
+    """The effect of the weights in a line."""
+    if rows is before:
+        return "**Weights** of the fused score, as saved. Move one to see its effect."
+    now, then = (ranking_metrics(part.labels, part.fused, part.lines) for part in (rows, before))
+    return "**Weights** " + " · ".join(
+        f"{name} **{now[key]:.3f}** ({now[key] - then[key]:+.3f})"
+        for name, key in (("PR-AUC", "pr_auc"), ("ROC-AUC", "roc_auc"))
+    )
+
+
+def reset_weights(info: workbench.RunInfo) -> None:
+    """Put every slider back where the run has it."""
+    for name, weight in info.weights.items():
+        st.session_state[weight_key(info.run_id, name)] = weight
+
+
+def save_as_model(info: workbench.RunInfo, weights: dict[str, float], threshold: float) -> None:
+    """A copy of the run's model with these weights and this threshold, for later files."""
+    with st.popover("Save as a model", icon=":material/save:"):
+        name = st.text_input("Name of the copy", value=f"{Path(info.model or '').name}-tuned", max_chars=64)
+        st.caption(f"A copy of {literal(info.model or '')} with these weights and the threshold {threshold:.4f}.")
+        if st.button("Save", type="primary", key=f"save_model_{info.run_id}"):
+            try:
+                saved = workbench.derive_model(info.model or "", name.strip(), weights, threshold)
+                st.success(f"{literal(saved.name)} can be chosen for other files now.", icon=":material/check:")
+            except WorkbenchError as error:
+                st.error(literal(str(error)), icon=":material/error:")
+
+
+def scorers_table(info: workbench.RunInfo, rows: Labelled) -> None:
+    """What each scorer is worth alone, beside the fused score."""
+    alone = [
+        {"scorer": name, **ranking_metrics(rows.labels, scores, rows.lines)} for name, scores in rows.scorers.items()
+    ]
+    alone.sort(key=lambda item: -item["pr_auc"])
+    table = [{"scorer": "fused", **ranking_metrics(rows.labels, rows.fused, rows.lines)}]
+    if rows.without_severity is not None:
+        rest = ranking_metrics(rows.labels, rows.without_severity, rows.lines)
+        table.append({"scorer": "fused without severity", **rest})
+    st.dataframe(
+        pl.DataFrame([*table, *alone]),
+        hide_index=True,
+        row_height=ROW_PX,
+        column_order=["scorer", "pr_auc", "roc_auc"],
+        column_config={
+            "scorer": st.column_config.TextColumn("Alone", width=170),
+            "pr_auc": st.column_config.ProgressColumn("PR-AUC", min_value=0, max_value=1, format="%.3f"),
+            "roc_auc": st.column_config.NumberColumn("ROC-AUC", format="%.3f", width=80),
+        },
+        key=f"scorers_{info.run_id}",
+    )

