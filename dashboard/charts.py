@@ -88,13 +88,13 @@ def message_map(
     return figure.update_layout(
         dragmode="lasso",
         hovermode="closest",
-        hoverlabel={"align": "left"},
-        margin={"l": 0, "r": 0, "t": 32, "b": 32},
+        hoverlabel={"align": "left", "font": words},
+        margin={"l": 0, "r": 40, "t": 32, "b": 32},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         xaxis={"visible": False},  # directions of a map mean nothing
         yaxis={"visible": False, "scaleanchor": "x"},
-        modebar={"bgcolor": "rgba(0,0,0,0)", "color": look.text, "activecolor": look.palette[0]},
+        modebar={"orientation": "v", "bgcolor": "rgba(0,0,0,0)", "color": look.text, "activecolor": look.palette[0]},
         legend={**legend, "y": 1, "yanchor": "bottom"},
         legend2={
             **legend, "y": 0, "yanchor": "top", "itemsizing": "trace", "itemclick": False, "itemdoubleclick": False
@@ -144,38 +144,43 @@ def inert(text: pl.Expr) -> pl.Expr:
 def _add_values(figure: go.Figure, marked: pl.DataFrame, column: str, look: Look) -> None:
     for state, (name, symbol, _) in MARKS["state"].items():
         rows = marked.filter(pl.col("state") == state)
-        _add(figure, rows, name, {"color": rows[column].to_numpy(), "symbol": symbol, "coloraxis": "coloraxis"}, look)
+        marker = {"color": rows[column].to_numpy(), "symbol": symbol, "coloraxis": "coloraxis"}
+        _add(figure, rows, name, marker, {"width": 0.5, "color": look.text})
     scale = get_colorscale("cividis")  # even in brightness, the same to colour-blind eyes
     if not look.dark:  # high values stand out: bright on dark, dark on bright
         scale = [[1 - at, colour] for at, colour in reversed(scale)]
     words = {"size": 12, "color": look.text}
     title = {"text": column, "side": "right", "font": words}
-    bar = {"title": title, "tickfont": words, "thickness": 10, "len": 0.6, "outlinewidth": 0}
-    figure.update_layout(coloraxis={"colorscale": scale, "cmin": 0, "cmax": max(float(marked[column].max()), 0.01), "colorbar": bar})
+    place = {"y": 0, "yanchor": "bottom", "len": 0.5}  # above it stands the bar of tools
+    bar = {"title": title, "tickfont": words, "thickness": 10, "outlinewidth": 0, **place}
+    highest = max(float(marked[column].max()), 0.01)
+    figure.update_layout(coloraxis={"colorscale": scale, "cmin": 0, "cmax": highest, "colorbar": bar})
 
 
 def _add_categories(figure: go.Figure, marked: pl.DataFrame, column: str, look: Look) -> None:
+    ring = {"width": 2, "color": look.palette[1]}
     for state in MARKS["state"]:
         ringed = state == "flagged" and column != "state"
         for value, (name, symbol, place) in MARKS[column].items():
             rows = marked.filter((pl.col("state") == state) & (pl.col(column) == value))
             marker = {"color": look.palette[place], "symbol": symbol}
-            _add(figure, rows, f"{name}, flagged" if ringed else name, marker, look, ringed)
+            _add(figure, rows, name, marker, ring if ringed else {"width": 0})
+    if column != "state":
+        _add_to_legend(figure, "flagged", {"size": 12, "color": "rgba(0,0,0,0)", "line": ring})
 
 
-def _add(
-    figure: go.Figure, rows: pl.DataFrame, name: str, marker: dict[str, Any], look: Look, ringed: bool = False
-) -> None:
+def _add(figure: go.Figure, rows: pl.DataFrame, name: str, marker: dict[str, Any], outline: dict[str, Any]) -> None:
     if rows.is_empty():
         return
-    ring = {"width": 2, "color": look.palette[1]} if ringed else {"width": 0.5, "color": look.text}
     chosen = rows["chosen"]
     figure.add_scattergl(
         x=rows["x"].to_numpy(),
         y=rows["y"].to_numpy(),
         mode="markers",
         name=name,
-        marker={**marker, "size": rows["size"].to_numpy(), "opacity": rows["opacity"].to_numpy(), "line": ring},
+        legendgroup=name,
+        showlegend=name not in {trace.name for trace in figure.data},
+        marker={**marker, "size": rows["size"].to_numpy(), "opacity": rows["opacity"].to_numpy(), "line": outline},
         customdata=rows["text_id"].to_numpy(),
         hovertext=rows["hover"].to_list(),
         hovertemplate="%{hovertext}<extra></extra>",
@@ -185,12 +190,12 @@ def _add(
 
 def _add_legend_of_sizes(figure: go.Figure, look: Look) -> None:
     for count in SHOWN_COUNTS:
-        figure.add_scatter(
-            x=[None],
-            y=[None],
-            mode="markers",
-            name="1 line" if count == 1 else f"{count:,} lines",
-            marker={"size": point_sizes(np.array([count])), "color": look.palette[7], "symbol": "circle"},
-            legend="legend2",
-            hoverinfo="skip",
-        )
+        size = float(point_sizes(np.array([count]))[0])
+        _add_to_legend(figure, "1 line" if count == 1 else f"{count:,} lines", {"size": size, "color": look.palette[7]})
+
+
+def _add_to_legend(figure: go.Figure, name: str, marker: dict[str, Any]) -> None:
+    """A mark explained below the map; no point of it."""
+    figure.add_scatter(
+        x=[None], y=[None], mode="markers", name=name, marker=marker, legend="legend2", hoverinfo="skip"
+    )  # fmt: skip

@@ -249,7 +249,9 @@ def draw(
         key=chart_key,
     )
     n_left_out = reader.info.n_texts - len(points)
-    left_out = f" {n_left_out:,} messages more are not on the map: it holds {len(points):,}." if n_left_out else ""
+    left_out = ""
+    if n_left_out:  # as the detector chose them
+        left_out = f" Left out: {n_left_out:,} more; of those shown, half have the highest scores, half are drawn."
     st.caption(
         f"{summary}{left_out} {MEANING[method]} Draw around points to see their lines, or choose Pan and click one."
     )

@@ -104,9 +104,9 @@ def test_a_level_is_told_by_colour_and_a_flagged_point_by_its_ring():
     assert {name: trace.marker.color for name, trace in traces.items()} == {
         "no level": LOOK.palette[7],
         "info": LOOK.palette[0],
-        "error, flagged": LOOK.palette[1],
+        "error": LOOK.palette[1],
     }
-    assert traces["error, flagged"].marker.line.width > traces["info"].marker.line.width
+    assert traces["error"].marker.line.width > traces["info"].marker.line.width
 
 
 def test_a_search_dims_the_rest_and_a_selection_is_marked():
@@ -183,6 +183,13 @@ def test_the_map_its_messages_and_their_lines(app: AppTest):
     assert table(app, "line_no")["line_no"].to_list() == [7]
     app.segmented_control("map_lines_a").set_value("All lines").run()
     assert table(app, "line_no")["line_no"].to_list()[:3] == [7, 8, 10]
+
+
+def test_messages_without_a_place_are_counted(app: AppTest):
+    store_run("a", LINES, vectors=[*VECTORS[:3], None])
+    app.session_state["map_method_a_kept"] = "pca"
+    opened(app, run="a")
+    assert "3 messages, 2 of them flagged. Left out: 1 more; of those shown, half have the highest scores" in shown(app)
 
 
 def test_a_selection_and_a_search_narrow_the_tables(app: AppTest):

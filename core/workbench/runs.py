@@ -159,7 +159,10 @@ def check_outputs(*paths: Path | None) -> None:
 
 
 def _title(paths: Sequence[str | Path]) -> str:
-    first = "standard input" if str(paths[0]) == "-" else Path(paths[0]).name
+    path = Path(paths[0])
+    first = "standard input" if str(path) == "-" else path.name
+    if path.absolute() in samples():  # every service has a test.txt
+        first = f"{path.parent.name}/{first}"
     return first if len(paths) == 1 else f"{first} and {len(paths) - 1} more"
 
 

@@ -37,7 +37,6 @@ def test_report_and_lines_are_downloaded_whole(browser: Browser, server: str, ho
     preview = view.page.frame_locator('iframe[title="Preview of the report"]')
     expect(preview.get_by_role("heading", name="Abnormal lines of auth.log")).to_be_visible()
     expect(preview.locator(".mono").filter(has_text=HOSTILE).first).to_be_visible()
-    view.picture("report_light")
 
     report = downloaded(view, tmp_path)
     assert report.name == "auth.log-report.html"

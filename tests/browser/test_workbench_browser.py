@@ -1,6 +1,4 @@
 """The workbench in a real browser: a log goes in, its abnormal lines come out, and nothing leaves the machine.
-
-With TINYLOGBERT_SCREENSHOTS set, the pictures under docs/screenshots are taken anew.
 """
 
 import json
@@ -14,11 +12,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Route, expect
 
-from tests.browser.watched import SCREENSHOTS, Watched
+from tests.browser.watched import Watched
 
 pytestmark = pytest.mark.browser
 
-WAY = "Score it against itself" if SCREENSHOTS else "Quick look"  # pictures show the whole model
+WAY = "Quick look"
 HOSTILE = "/?q=<img/src=x/onerror=window.pwned=1>"
 ATTACKS = [
     "/../../../../etc/passwd",
@@ -80,7 +78,6 @@ def test_a_log_goes_in_and_its_abnormal_lines_come_out(browser: Browser, server:
 
     uploaded(view, path)
     expect(page.get_by_text("read as access")).to_be_visible()
-    view.picture("data_light")
     started(view, WAY)
     expect(page.get_by_text("Score access.log")).to_be_visible()
     page.reload()  # the job is none of the page's business
@@ -90,7 +87,6 @@ def test_a_log_goes_in_and_its_abnormal_lines_come_out(browser: Browser, server:
     # The line is dragged and counted in the browser; the server agrees when it is let go.
     slider = page.get_by_role("slider", name="Threshold")
     expect(page.locator(".heading")).to_contain_text("flagged")
-    view.picture("threshold_light")
     before = view.flagged()
     assert 0 < before < 300
     view.expect_rows(before)
@@ -141,11 +137,6 @@ def test_a_log_goes_in_and_its_abnormal_lines_come_out(browser: Browser, server:
     again = Watched(browser, server, scheme="dark", width=1600)
     again.page.goto(page.url)
     expect(again.page.get_by_role("slider", name="Threshold")).to_have_attribute("aria-valuenow", applied)
-    if SCREENSHOTS:
-        again.page.get_by_role("button", name="Reset to the model's").click()
-        again.picture("threshold_dark")
-        again.page.get_by_role("link", name="Data").click()
-        again.picture("data_dark")
     assert view.problems == []
     assert again.problems == []
 
