@@ -7,6 +7,7 @@ Every error has one shape: {"error": {"code": ..., "message": ...}}. `openapi.js
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import signal
@@ -142,6 +143,7 @@ def serve(model: str, host: str, port: int) -> None:
     try:
         with _bound(host, port) as bound:  # taken now, open to others once the bundle is ready
             app = create_app(model)
+            gc.freeze()  # what was loaded stays; looking through it for garbage would hold up a request
             server = waitress.create_server(
                 app, sockets=[bound], threads=THREADS, ident="", max_request_body_size=4 * MAX_BODY_BYTES
             )

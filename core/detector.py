@@ -23,7 +23,6 @@ import polars as pl
 from core.config import Config
 from core.errors import BundleError, InputError, WorkbenchError
 from core.records import (
-    TEXTS_SCHEMA,
     Decision,
     EncodedBatch,
     Explanation,
@@ -46,6 +45,18 @@ FORMAT_NUMBER = 1
 NETWORK_FIELDS = frozenset({"embeddings", "token_surprise", "corrupted"})
 SCORE_TOLERANCE = 1e-4
 """Scores of the same line differ by at most this on one machine, whatever is scored beside it."""
+SCORED_SCHEMA: dict[str, Any] = {
+    "score": pl.Float64,
+    "is_anomaly": pl.Int8,
+    "reason": pl.String,
+    "nearest": pl.String,
+    "tokens": pl.List(pl.String),
+    "surprise": pl.List(pl.Float32),
+    "expected": pl.List(pl.String),
+    "expected_p": pl.List(pl.Float32),
+    "embedding": pl.List(pl.Float32),
+}
+"""The columns that `score` adds, beside a calibrated and a raw one for each scorer (Float64)."""
 MIN_TEXTS_TO_HOLD_BACK = 10
 NEAREST_SHOWN = 2_000  # the nearest normal line is looked up for this many of the highest scores
 EMBEDDINGS_KEPT = 20_000  # texts whose embedding is handed on for a map: half the highest scores, half drawn by content
@@ -210,7 +221,12 @@ class LogDetector:
             (-ln p), expected (the likeliest token in its place) and expected_p (its probability); embedding ([CLS]
             vector, null without a network and for all but EMBEDDINGS_KEPT texts).
         """
-        batch = _batch(texts)
+        columns = self._scored(_batch(texts), progress)
+        kinds = {name: pl.Float64 for scorer in self.scorers_ for name in (scorer, f"raw_{scorer}")} | SCORED_SCHEMA
+        return texts.with_columns(pl.Series(name, values, dtype=kinds[name]) for name, values in columns.items())
+
+    def _scored(self, batch: EncodedBatch, progress: Progress) -> dict[str, Sequence[Any] | np.ndarray]:
+        """The columns that `score` adds."""
         if self.encoder_ is not None:
             batch = self._encoded(batch, progress)
         raw = {}
@@ -219,18 +235,16 @@ class LogDetector:
             raw[name] = scorer.score(batch)
         calibrated = self.fusion_.calibrate(raw)
         score = self.fusion_.combine(calibrated)
-        return texts.with_columns(
-            pl.Series("score", score, dtype=pl.Float64),
-            pl.Series("is_anomaly", (score >= self.threshold_).astype(np.int8)),
-            *(pl.Series(f"raw_{name}", values, dtype=pl.Float64) for name, values in raw.items()),
-            *(pl.Series(name, values, dtype=pl.Float64) for name, values in calibrated.items()),
-            pl.Series(
-                "reason", reasons(batch, score, calibrated, self.fusion_, self.scorers_.get("tfidf")), dtype=pl.String
-            ),
-            pl.Series("nearest", self._nearest(batch, score), dtype=pl.String),
-            *self._tokens(batch),
-            pl.Series("embedding", self._kept_embeddings(batch, score), dtype=pl.List(pl.Float32)),
-        )
+        return {
+            "score": score,
+            "is_anomaly": (score >= self.threshold_).astype(np.int8),
+            **{f"raw_{name}": values for name, values in raw.items()},
+            **calibrated,
+            "reason": reasons(batch, score, calibrated, self.fusion_, self.scorers_.get("tfidf")),
+            "nearest": self._nearest(batch, score),
+            **self._tokens(batch),
+            "embedding": self._kept_embeddings(batch, score),
+        }
 
     def score_sessions(self, counts: pl.DataFrame, texts: pl.DataFrame) -> tuple[pl.DataFrame, float]:
         """Scores of sessions and their threshold; a detector that learnt none learns from these very sessions.
@@ -253,33 +267,31 @@ class LogDetector:
 
     def explain_texts(self, texts: Sequence[tuple[str, str]]) -> list[Explanation]:
         """Score distinct texts, pairs of normalized text and level class, and say why."""
-        frame = pl.DataFrame(
-            {
-                "text_id": range(len(texts)),
-                "normalized_text": [text for text, _ in texts],
-                "level_class": [level for _, level in texts],
-                "count": [1] * len(texts),
-                "example": [""] * len(texts),
-            },
-            schema=TEXTS_SCHEMA,
+        batch = EncodedBatch(
+            texts=[text for text, _ in texts],
+            counts=np.ones(len(texts), dtype=np.int64),
+            levels=[level for _, level in texts],
         )
-        return [self._explanation(row) for row in self.score(frame).iter_rows(named=True)]
+        columns = self._scored(batch, no_progress)
+        return [
+            self._explanation(text, {name: values[row] for name, values in columns.items()})
+            for row, text in enumerate(batch.texts)
+        ]
 
-    def _explanation(self, scored: dict[str, Any]) -> Explanation:
-        """Of one row of `score`."""
+    def _explanation(self, text: str, scored: dict[str, Any]) -> Explanation:
+        """Of one row of `_scored`."""
         names = list(self.scorers_)
-        calibrated = {name: np.array([scored[name]]) for name in names}
-        contributions = self.fusion_.contributions(calibrated)
+        contributions = self.fusion_.contributions({name: np.array([scored[name]]) for name in names})
         return Explanation(
             decision=Decision(
                 is_anomaly=bool(scored["is_anomaly"]),
-                fused_score=scored["score"],
+                fused_score=float(scored["score"]),
                 threshold=self.threshold_,
                 reasons=[reason for reason in scored["reason"].split(SEPARATOR) if reason],
             ),
-            normalized_text=scored["normalized_text"],
-            scores={name: scored[name] for name in names},
-            raw_scores={name: scored[f"raw_{name}"] for name in names},
+            normalized_text=text,
+            scores={name: float(scored[name]) for name in names},
+            raw_scores={name: float(scored[f"raw_{name}"]) for name in names},
             contributions={name: float(values[0]) for name, values in contributions.items()},
             tokens=scored["tokens"],
             surprise=scored["surprise"],
@@ -310,7 +322,7 @@ class LogDetector:
     def _ids(self, texts: list[str]) -> list[list[int]]:
         return self.tokenizer_.encode(texts, self.config.network.max_tokens)
 
-    def _tokens(self, batch: EncodedBatch) -> list[pl.Series]:
+    def _tokens(self, batch: EncodedBatch) -> dict[str, Sequence[Any]]:
         """The columns with an entry a token: tokens, surprise, expected, expected_p."""
         surprise: list[list[float]]
         expected: list[list[str]]
@@ -326,12 +338,7 @@ class LogDetector:
             surprise = _cut(batch.token_surprise, lengths)
             expected = _cut(name[batch.expected], lengths)
             probability = _cut(batch.expected_p, lengths)
-        return [
-            pl.Series("tokens", tokens, dtype=pl.List(pl.String)),
-            pl.Series("surprise", surprise, dtype=pl.List(pl.Float32)),
-            pl.Series("expected", expected, dtype=pl.List(pl.String)),
-            pl.Series("expected_p", probability, dtype=pl.List(pl.Float32)),
-        ]
+        return {"tokens": tokens, "surprise": surprise, "expected": expected, "expected_p": probability}
 
     def _kept_embeddings(self, batch: EncodedBatch, score: np.ndarray) -> list[np.ndarray | None]:
         kept: list[np.ndarray | None] = [None] * len(batch)

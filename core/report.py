@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 TEXT_CHARS = 600  # shown of a log text; the rest is left out and said so
 _BINS = 50
 _WIDTH, _HEIGHT = 900, 200
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 8, 12, 28
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 8, 12, 28
 
 
 @dataclass(frozen=True)
@@ -143,14 +143,14 @@ def histogram(scores: Sequence[tuple[float, int]], threshold: float) -> str:
     ]
     x = _x(threshold)
     anchor, beside = ("end", -5) if threshold > 0.85 else ("start", 5)
-    marks = [
-        *_y_ticks((height(tick), f"{tick:,}") for tick in ticks),
+    front = [
         *(_x_tick(tenth / 10, f"{tenth / 10:.1f}") for tenth in range(0, 11, 2)),
         f'<line class="threshold" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>',
         f'<text x="{x + beside:.1f}" y="{_TOP + 10}" text-anchor="{anchor}">threshold {threshold:.4f}</text>',
     ]
     flagged = sum(n_lines for score, n_lines in scores if score >= threshold)
-    return _svg(f"Lines by score; {flagged:,} at or above the threshold {threshold:.4f}", bars, marks)
+    label = f"Lines by score; {flagged:,} at or above the threshold {threshold:.4f}"
+    return _svg(label, _y_ticks((height(tick), f"{tick:,}") for tick in ticks), bars, front)
 
 
 def _timeline(report: Report) -> str:
@@ -163,15 +163,15 @@ def _timeline(report: Report) -> str:
         for place, (start, n_lines, flagged) in enumerate(report.timeline)
     ]
     labels = range(0, n_spans, max(1, n_spans // 4))
-    marks = [
-        *_y_ticks([(1.0, f"{top:,}"), (0.0, "0")]),
-        *(_x_tick(place / n_spans, report.timeline[place][0], "start") for place in labels if place / n_spans < 0.9),
-    ]
+    front = [_x_tick(place / n_spans, report.timeline[place][0], "start") for place in labels if place / n_spans < 0.9]
     title = report.timeline_title
-    return f"<h2>{shown(title)}</h2>\n" + _svg(f"{title}; at most {top:,} in one of {n_spans} spans", bars, marks)
+    label = f"{title}; at most {top:,} in one of {n_spans} spans"
+    return f"<h2>{shown(title)}</h2>\n" + _svg(label, _y_ticks([(1.0, f"{top:,}"), (0.0, "0")]), bars, front)
 
 
-def _svg(label: str, bars: Iterable[tuple[float, float, float, bool, str]], marks: Iterable[str]) -> str:
+def _svg(
+    label: str, behind: Iterable[str], bars: Iterable[tuple[float, float, float, bool, str]], front: Iterable[str]
+) -> str:
     """Bars given as left, right and height (0 to 1 of the plot), flagged or not, and their words."""
     inner = _HEIGHT - _TOP - _BOTTOM
     drawn = [
@@ -183,7 +183,7 @@ def _svg(label: str, bars: Iterable[tuple[float, float, float, bool, str]], mark
     ]
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{shown(label)}">'
-        + "".join([*drawn, *marks])
+        + "".join([*behind, *drawn, *front])
         + "</svg>"
     )
 
@@ -224,7 +224,7 @@ def _messages(report: Report) -> str:
     rows = "".join(_message(number, message) for number, message in enumerate(report.messages, 1))
     return (
         f"<h2>Flagged messages</h2>\n<p>{_of(len(report.messages), report.n_messages)}, highest score first. "
-        "A message is what lines have in common once numbers, addresses and names are masked.</p>\n"
+        "A message is what lines have in common once what differs among them is masked.</p>\n"
         '<table><thead><tr><th scope="col">No.</th><th scope="col">Score</th><th scope="col">Lines</th>'
         '<th scope="col">First and last seen</th><th scope="col">Message</th></tr></thead>\n'
         f"<tbody>{rows}</tbody></table>"
@@ -292,6 +292,7 @@ table { border-collapse: collapse; width: 100%; }
 th { text-align: left; font-weight: 600; color: var(--faint); }
 th, td { padding: 6px 12px 6px 0; border-bottom: 1px solid var(--rule); vertical-align: top; overflow-wrap: anywhere; }
 thead { display: table-header-group; }
+thead th { white-space: nowrap; overflow-wrap: normal; }
 .facts { width: auto; }
 .facts th { white-space: nowrap; padding-right: 24px; }
 .number { text-align: right; white-space: nowrap; }

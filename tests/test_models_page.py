@@ -157,7 +157,7 @@ def test_a_training_that_ended_badly_can_be_resumed_or_discarded(
 
 def test_losses_are_told_apart_without_colour():
     measures = [("train_loss", 25, 6.0), ("held_back_loss", 25, 5.5), ("train_loss", 50, 4.0), ("rate", 50, 1.0)]
-    made = figure(measures, Look(dark=False, palette=list("abcdefgh"), text="black"))
+    made = figure(measures, Look(dark=False, palette=["#111111"] * 8, text="black"))
     assert [(line.name, list(line.x), list(line.y), line.line.dash) for line in made.data] == [
         ("texts held back", [25], [5.5], "solid"),
         ("texts learnt from", [25, 50], [6.0, 4.0], "dot"),

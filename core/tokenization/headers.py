@@ -317,6 +317,8 @@ def parse(skeletons: pl.Series, only: str = "auto") -> pl.DataFrame:
     for start in range(0, len(asked), _FORMATS_AT_ONCE):
         forms = asked[start : start + _FORMATS_AT_ONCE]
         some = pending["line"].str.contains("|".join(form.pattern for form in forms))
+        if not some.any():
+            continue
         candidates, pending = pending.filter(some), pending.filter(~some)
         for form in forms:
             if candidates.is_empty():

@@ -261,7 +261,9 @@ def _when(time_utc: datetime | str | None) -> str:
 
 
 def _rounded(number: float) -> str:
-    return f"{number:,.0f}" if number >= 10 or number == math.floor(number) else f"{number:.1f}"
+    if number >= 10 or number == math.floor(number):
+        return f"{number:,.0f}"
+    return f"{number:.1f}" if number >= 1 else f"{number:.2g}"
 
 
 def _remove_old() -> None:
