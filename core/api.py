@@ -153,6 +153,8 @@ def serve(model: str, host: str, port: int) -> None:
             server.run()
     except KeyboardInterrupt:
         pass
+    finally:
+        gc.unfreeze()
     sys.stderr.write("stopped\n")
 
 

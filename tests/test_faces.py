@@ -115,7 +115,7 @@ def test_http_says_why(model: str, client: FlaskClient) -> None:
     assert answer["reasons"] == why.decision.reasons
     assert answer["template"] == why.normalized_text
     assert sum(answer["contributions"].values()) == pytest.approx(answer["score"], abs=1e-3)
-    assert answer["scorers"] == pytest.approx(why.scores)
+    assert answer["scorers"] == pytest.approx(why.scores, abs=1e-6)
     if "mlp_head" not in why.scores:
         assert answer["sigmoid"] is None
         assert answer["tokens"] == []

@@ -161,9 +161,7 @@ def _source(info: RunInfo, key: str, name: str) -> LabelSource | None:
     n_abnormal = int((found["label"] == 1).sum())
     remark = None
     if key != VERDICTS and _changed_since(info):
-        remark = (
-            f"{info.source_path} changed after it was scored; labels may be of other lines: score it again."
-        )
+        remark = f"{info.source_path} changed after it was scored; labels may be of other lines: score it again."
     return LabelSource(key, name, len(found) - n_abnormal, n_abnormal, version, remark)
 
 

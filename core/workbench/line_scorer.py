@@ -91,9 +91,9 @@ class LineScorer:
         return score | {
             "template": explanation.normalized_text,
             "reasons": explanation.decision.reasons,
-            "scorers": explanation.scores,
+            "scorers": {name: _number(value) for name, value in explanation.scores.items()},
             "sigmoid": explanation.raw_scores.get("mlp_head"),
-            "contributions": explanation.contributions,
+            "contributions": {name: _number(value) for name, value in explanation.contributions.items()},
             "tokens": [
                 {"token": token, "surprise": _number(nats), "expected": expected, "expected_p": _number(probability)}
                 for token, nats, (expected, probability) in zip(  # nothing is expected where no network read the text
@@ -116,5 +116,5 @@ class LineScorer:
 
 
 def _number(value: float) -> float | None:
-    """JSON knows no NaN."""
-    return None if math.isnan(value) else round(value, 4)
+    """Rounded for reading; JSON knows no NaN."""
+    return None if math.isnan(value) else round(value, 6)

@@ -1,5 +1,4 @@
-"""The workbench in a real browser: a log goes in, its abnormal lines come out, and nothing leaves the machine.
-"""
+"""The workbench in a real browser: a log goes in, its abnormal lines come out, and nothing leaves the machine."""
 
 import json
 import os
