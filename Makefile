@@ -15,7 +15,7 @@ dashboard: $(VENV)/run.stamp
 	$(BIN)/python -m streamlit run dashboard/app.py --server.port $(PORT)
 
 test: $(VENV)/dev.stamp browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow"
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
