@@ -53,7 +53,9 @@ def test_the_shipped_sample_from_choice_to_report(browser: Browser, server: str)
     # Explore: points drawn around are listed.
     opened_page(view, "Explore")
     if SCREENSHOTS:
-        expect(page.get_by_text("PCA is shown until")).to_have_count(0, timeout=180_000)
+        waiting_for_umap = page.get_by_text("PCA is shown until")
+        expect(waiting_for_umap).to_be_visible()
+        expect(waiting_for_umap).to_have_count(0, timeout=180_000)
     else:
         page.get_by_text("PCA", exact=True).click()
     chart = page.locator(".nsewdrag").first
