@@ -27,7 +27,7 @@ from dashboard.lines_table import (
     search_of,
     without_headers,
 )
-from dashboard.session import DATA_PAGE, forget_run, look_of_theme, run_in_view, run_reader
+from dashboard.session import DATA_PAGE, cannot_open, look_of_theme, nothing_scored, run_in_view, run_reader
 
 MAP_PX = 560
 MOST_JUDGED = 20_000  # lines in one act
@@ -44,10 +44,7 @@ def page() -> None:
     """The whole page."""
     run_id = run_in_view()
     if run_id is None:
-        st.info(
-            "No log has been scored yet. Upload one or pick a sample on the Data page.", icon=":material/upload_file:"
-        )
-        st.page_link(DATA_PAGE, label="Go to Data", icon=":material/arrow_forward:")
+        nothing_scored()
         return
     try:
         on_map = workbench.map_of(run_id, "pca")
@@ -63,9 +60,7 @@ def page() -> None:
         st.session_state.pop(_key(run_id, "drawn"), None)
         explore(run_id)
     except WorkbenchError as error:
-        forget_run()
-        st.error(literal(str(error)), icon=":material/error:")
-        st.page_link(DATA_PAGE, label="Choose another run on the Data page", icon=":material/arrow_forward:")
+        cannot_open(error)
 
 
 @st.fragment

@@ -9,7 +9,7 @@ from core.errors import WorkbenchError
 from dashboard.components.file_link import file_link
 from dashboard.components.report_preview import report_preview
 from dashboard.escaping import literal
-from dashboard.session import DATA_PAGE, THRESHOLD_PAGE, forget_run, run_in_view, run_reader, size_text
+from dashboard.session import THRESHOLD_PAGE, cannot_open, nothing_scored, run_in_view, run_reader, size_text
 
 REPORT = "report"
 WHAT = {
@@ -25,11 +25,7 @@ def page() -> None:
     """The whole page."""
     run_id = run_in_view()
     if run_id is None:
-        st.info(
-            "No log has been scored yet. Upload one or pick a sample on the Data page; its report appears here.",
-            icon=":material/upload_file:",
-        )
-        st.page_link(DATA_PAGE, label="Go to Data", icon=":material/arrow_forward:")
+        nothing_scored()
         return
     try:
         reader = run_reader(run_id)
@@ -40,9 +36,7 @@ def page() -> None:
         with right:
             report_preview(workbench.report_html(run_id), key="report_preview")
     except WorkbenchError as error:
-        forget_run()
-        st.error(literal(str(error)), icon=":material/error:")
-        st.page_link(DATA_PAGE, label="Choose another run on the Data page", icon=":material/arrow_forward:")
+        cannot_open(error)
 
 
 @st.fragment

@@ -16,7 +16,7 @@ from dashboard.components.review_board import Act, QueueRow, review_board
 from dashboard.escaping import literal
 from dashboard.line_view import detail_of, said_of
 from dashboard.lines_table import without_headers
-from dashboard.session import DATA_PAGE, ROW_PX, THRESHOLD_PAGE, forget_run, run_in_view, run_reader
+from dashboard.session import ROW_PX, THRESHOLD_PAGE, cannot_open, nothing_scored, run_in_view, run_reader
 
 SHOWN_ROWS = 200
 SHOWN_CHARS = 300  # of a line in the queue; its detail shows it whole
@@ -50,10 +50,7 @@ def page() -> None:
     """The whole page."""
     run_id = run_in_view()
     if run_id is None:
-        st.info(
-            "No log has been scored yet. Upload one or pick a sample on the Data page.", icon=":material/upload_file:"
-        )
-        st.page_link(DATA_PAGE, label="Go to Data", icon=":material/arrow_forward:")
+        nothing_scored()
         return
     try:
         reader = run_reader(run_id)
@@ -61,9 +58,7 @@ def page() -> None:
             st.query_params["run"] = run_id
         review(reader)
     except WorkbenchError as error:
-        forget_run()
-        st.error(literal(str(error)), icon=":material/error:")
-        st.page_link(DATA_PAGE, label="Choose another run on the Data page", icon=":material/arrow_forward:")
+        cannot_open(error)
 
 
 def review(reader: workbench.RunReader) -> None:

@@ -8,7 +8,9 @@ from typing import NoReturn
 import streamlit as st
 
 from core import workbench
+from core.errors import WorkbenchError
 from dashboard.charts import Look
+from dashboard.escaping import literal
 
 DATA_PAGE = "data.py"  # files beside the shell, as `st.switch_page` and `st.navigation` name them
 THRESHOLD_PAGE = "threshold.py"
@@ -39,6 +41,19 @@ def run_in_view() -> str | None:
 def forget_run() -> None:
     """Leave a run that cannot be opened, so that the next look at the page falls back to the newest."""
     st.session_state.pop(_RUN_KEY, None)
+
+
+def nothing_scored() -> None:
+    """What a page says before the first run."""
+    st.info("No log has been scored yet. Upload one or pick a sample on the Data page.", icon=":material/upload_file:")
+    st.page_link(DATA_PAGE, label="Go to Data", icon=":material/arrow_forward:")
+
+
+def cannot_open(error: WorkbenchError) -> None:
+    """What a page says of a run that is gone or damaged, and the way on."""
+    forget_run()
+    st.error(literal(str(error)), icon=":material/error:")
+    st.page_link(DATA_PAGE, label="Choose another run on the Data page", icon=":material/arrow_forward:")
 
 
 def open_run(run_id: str, page: str = THRESHOLD_PAGE) -> NoReturn:

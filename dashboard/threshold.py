@@ -14,7 +14,7 @@ from dashboard.components.threshold_histogram import Rate, threshold_histogram
 from dashboard.escaping import literal
 from dashboard.line_view import detail_of, said_of
 from dashboard.lines_table import flagged_table
-from dashboard.session import DATA_PAGE, ROW_PX, forget_run, run_in_view, run_reader
+from dashboard.session import ROW_PX, cannot_open, nothing_scored, run_in_view, run_reader
 
 TIMELINE_SPANS = 96
 FLAGGED_COLOUR = "#D55E00"  # of the palette in .streamlit/config.toml; readable on light and dark
@@ -24,10 +24,7 @@ def page() -> None:
     """The whole page."""
     run_id = run_in_view()
     if run_id is None:
-        st.info(
-            "No log has been scored yet. Upload one or pick a sample on the Data page.", icon=":material/upload_file:"
-        )
-        st.page_link(DATA_PAGE, label="Go to Data", icon=":material/arrow_forward:")
+        nothing_scored()
         return
     try:
         reader = run_reader(run_id)
@@ -37,9 +34,7 @@ def page() -> None:
         explore(run_id)
         rejections(reader)
     except WorkbenchError as error:
-        forget_run()
-        st.error(literal(str(error)), icon=":material/error:")
-        st.page_link(DATA_PAGE, label="Choose another run on the Data page", icon=":material/arrow_forward:")
+        cannot_open(error)
 
 
 @st.fragment

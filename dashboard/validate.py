@@ -9,7 +9,7 @@ from core.errors import WorkbenchError
 from core.evaluate import curve
 from dashboard.components.operating_point import operating_point
 from dashboard.escaping import literal
-from dashboard.session import DATA_PAGE, VALIDATE_PAGE, forget_run, open_run, run_in_view, run_reader
+from dashboard.session import VALIDATE_PAGE, cannot_open, nothing_scored, open_run, run_in_view, run_reader
 from dashboard.threshold import rate_of
 from dashboard.validation.confusion import confusion_section
 from dashboard.validation.figures import figures_table, kinds_section, point_text, scored_labels
@@ -22,10 +22,7 @@ def page() -> None:
     """The whole page."""
     run_id = run_in_view()
     if run_id is None:
-        st.info(
-            "No log has been scored yet. Upload one or pick a sample on the Data page.", icon=":material/upload_file:"
-        )
-        st.page_link(DATA_PAGE, label="Go to Data", icon=":material/arrow_forward:")
+        nothing_scored()
         return
     try:
         info = run_reader(run_id).info
@@ -33,9 +30,7 @@ def page() -> None:
         if source := source_choice(run_id):
             figures_page(info, source)
     except WorkbenchError as error:
-        forget_run()
-        st.error(literal(str(error)), icon=":material/error:")
-        st.page_link(DATA_PAGE, label="Choose another run on the Data page", icon=":material/arrow_forward:")
+        cannot_open(error)
 
 
 @st.fragment
