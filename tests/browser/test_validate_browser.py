@@ -97,6 +97,8 @@ def test_labels_choose_a_threshold_and_weights(browser: Browser, server: str, tm
     kept = at(point)
     page.get_by_role("button", name="Apply as new run").click()
     expect(page.get_by_role("button", name="Apply", exact=True)).to_be_disabled()
+    view.settle()
+    expect(point).to_have_count(1)  # the old run's stays, pale, until the new one's is drawn
     [again] = [info for info in workbench.runs() if info.reweighed_from == run.run_id]
     assert (again.weights, again.threshold) == (weights, kept)
     assert again.run_id in page.url
