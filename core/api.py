@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import re
 import signal
 import socket
@@ -140,6 +141,9 @@ def serve(model: str, host: str, port: int) -> None:
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
+    logging.getLogger("waitress.queue").setLevel(
+        logging.ERROR
+    )  # on a busy machine it warns of every request that waits
     try:
         with _bound(host, port) as bound:  # taken now, open to others once the bundle is ready
             app = create_app(model)
