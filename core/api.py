@@ -141,9 +141,8 @@ def serve(model: str, host: str, port: int) -> None:
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
-    logging.getLogger("waitress.queue").setLevel(
-        logging.ERROR
-    )  # on a busy machine it warns of every request that waits
+    # On a busy machine it would warn of every request that waits a moment.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     try:
         with _bound(host, port) as bound:  # taken now, open to others once the bundle is ready
             app = create_app(model)
