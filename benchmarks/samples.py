@@ -3,7 +3,8 @@
     python -m benchmarks.samples [--model base] [--split test] [--seeds 1 2 ...]
 
 The bundle has learnt `train.txt` of both services; nothing is fitted, weighted or thresholded on the split that is
-measured (docs/decisions.md names one peek at it). The baselines learn the same lines. Further seeds train the bundle's settings anew and give the spread.
+measured (docs/decisions.md names one peek at it). The baselines learn the same lines. Further seeds train the bundle's
+settings anew and give the spread.
 Intervals are 95%, by a bootstrap over distinct texts. "Apart": without attack lines whose text is a normal line's.
 """
 
