@@ -6,6 +6,7 @@ The bundle has learnt `train.txt` of both services; nothing is fitted, weighted 
 measured (docs/decisions.md names one peek at it). The baselines learn the same lines. Further seeds train the bundle's
 settings anew and give the spread.
 Intervals are 95%, by a bootstrap over distinct texts. "Apart": without attack lines whose text is a normal line's.
+"In context": lines raised by the other lines of their source; a distinct text then is a text in one context.
 """
 
 from __future__ import annotations
@@ -20,26 +21,29 @@ import polars as pl
 
 from benchmarks.quality import CLASSIC, baselines
 from core import workbench
+from core.config import ReadConfig
 from core.detector import LogDetector
 from core.evaluate import Labelled, bootstrap_intervals, curve, kinds, oddities, threshold_metrics
+from core.scoring.context import CONTEXT, in_context, raised
 from core.tokenization.normalize import Normalizer
+from core.tokenization.sources import SOURCE
 
 SAMPLES = Path(__file__).resolve().parents[1] / "sample_logs"
 SERVICES = ("web_access", "auth")
 
 
-def texts_of(*paths: Path) -> tuple[pl.DataFrame, np.ndarray]:
-    """Distinct texts of files, and the text of each line."""
-    normalizer = Normalizer()
-    ids = [normalizer.process(1, pl.Series(path.read_text().splitlines()))["text_id"].to_numpy() for path in paths]
-    return normalizer.texts(), np.concatenate(ids)
+def texts_of(*paths: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Distinct texts of files; session (by source) and text_id of each line."""
+    normalizer = Normalizer(ReadConfig(sessions=SOURCE))
+    tables = [normalizer.process(1, pl.Series(path.read_text().splitlines())) for path in paths]
+    return normalizer.texts(), pl.concat(tables).select("session", "text_id")
 
 
-def labelled(service: str, split: str, texts_of_lines: np.ndarray) -> Labelled:
-    """Rows without scores: a distinct text, label and kind each."""
+def labelled(service: str, split: str, lines: pl.DataFrame) -> Labelled:
+    """Rows without scores: a distinct text_id, label and kind each."""
     labels = pl.read_csv(SAMPLES / service / f"{split}.labels.csv").with_columns(pl.col("kind").fill_null(""))
     rows = (
-        labels.with_columns(pl.Series("text_id", texts_of_lines.astype(np.int64)))
+        labels.with_columns(lines["text_id"].cast(pl.Int64))
         .group_by("text_id", "label", "kind", maintain_order=True)
         .agg(pl.len().alias("lines"))
     )
@@ -49,9 +53,8 @@ def labelled(service: str, split: str, texts_of_lines: np.ndarray) -> Labelled:
     )  # fmt: skip
 
 
-def all_scores(detector: LogDetector, history: pl.DataFrame, texts: pl.DataFrame) -> dict[str, np.ndarray]:
-    """Row name to its score [N] of each text."""
-    scored = detector.score(texts)
+def all_scores(detector: LogDetector, history: pl.DataFrame, scored: pl.DataFrame) -> dict[str, np.ndarray]:
+    """Row name to its score [N] of each text, from what the detector said of them."""
     calibrated = {name: scored[name].to_numpy() for name in detector.scorers_}
     weights = detector.fusion_.weights
 
@@ -64,7 +67,7 @@ def all_scores(detector: LogDetector, history: pl.DataFrame, texts: pl.DataFrame
         "fused": scored["score"].to_numpy(),
         "fused, no severity": fused(set(weights) - {"severity"}),
         "fused, classic only": fused(set(CLASSIC)),
-        **baselines(history, texts, self_fit=False),
+        **baselines(history, scored, self_fit=False),
     }
 
 
@@ -75,6 +78,45 @@ def pr_auc(rows: Labelled) -> float:
 def interval(rows: Labelled, measure: str) -> str:
     found = bootstrap_intervals(rows.labels, rows.fused, rows.lines, rows.text_ids, threshold=0.5)
     return "" if found is None else " ({:.3f} to {:.3f})".format(*found[measure])
+
+
+def in_context_of(scored: pl.DataFrame, lines: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray, np.ndarray]:
+    """Lines with the row of their text in its context, and of each row its score in context and its text."""
+    counts = lines.drop_nulls("session").group_by("session", "text_id").agg(pl.len().cast(pl.Int64).alias("count"))
+    found = in_context(scored, counts)
+    rows = found.renumbered(lines)
+    pairs = pl.DataFrame({"row": rows["text_id"], "text": lines["text_id"]}).unique().sort("row")
+    score = raised(found.texts["score"].to_numpy(), found.texts[CONTEXT].to_numpy())
+    return rows, score, pairs["text"].to_numpy()
+
+
+def measured(name: str, row: Labelled, same: np.ndarray) -> str:
+    """One row of the table; `same` are attack rows whose text is a normal line's."""
+    apart = row.take(~same)
+    auc, auc_apart = (curve(part.labels, part.fused, part.lines).roc_auc for part in (row, apart))
+    bold = "**" if name == "fused" else ""
+    return (
+        f"| {bold}{name}{bold} | {auc:.3f} | {bold}{pr_auc(row):.3f}{bold}{interval(row, 'pr_auc')} "
+        f"| {auc_apart:.3f} | {bold}{pr_auc(apart):.3f}{bold}{interval(apart, 'pr_auc')} "
+        f"| {pr_auc(apart.once()):.3f} |"
+    )
+
+
+def print_decided(name: str, row: Labelled, same: np.ndarray, threshold: float) -> None:
+    """What is flagged at the bundle's own threshold."""
+    for title, part in (("all lines", row), ("apart", row.take(~same))):
+        found = threshold_metrics(part.labels, part.fused, part.lines, threshold)
+        best = curve(part.labels, part.fused, part.lines).best_f1
+        print(
+            f"\n{name} at its own threshold {threshold:.4f}, {title}: F1 {found['f1']:.3f} "
+            f"(best by labels {best:.3f}), precision {found['precision']:.3f}, recall {found['recall']:.3f}, "
+            f"false alarms {found['false_alarm_rate']:.2%} of normal lines"
+        )
+    decided = (row.kinds, row.labels, row.fused, row.lines, threshold)
+    odd = oddities(*decided)
+    print(f"\n{name}: benign oddities: {odd['n_flagged']:.0f} of {odd['n']:.0f} flagged ({odd['flagged_share']:.1%})")
+    flagged = ", ".join(f"{kind['kind']} {kind['n_flagged']:.0f}/{kind['n']:.0f}" for kind in kinds(*decided))
+    print(f"\n{name}: flagged by kind: {flagged}")
 
 
 def main() -> None:
@@ -91,44 +133,30 @@ def main() -> None:
         f"{detector.config.seed}; {platform.machine()}, {platform.system()}, Python {platform.python_version()}"
     )
     for service in SERVICES:
-        texts, of_line = texts_of(SAMPLES / service / f"{args.split}.txt")
-        rows = labelled(service, args.split, of_line)
+        texts, lines = texts_of(SAMPLES / service / f"{args.split}.txt")
+        rows = labelled(service, args.split, lines)
         learnt = texts["normalized_text"].is_in(history["normalized_text"].implode()).to_numpy()
         same = rows.same_text_as_normal() | ((rows.labels == 1) & learnt[rows.text_ids])
+        texts_of_attacks = np.unique(rows.text_ids[same])
         print(
-            f"\n### {service}, {args.split}: {len(of_line):,} lines, {len(texts):,} distinct texts, prevalence "
+            f"\n### {service}, {args.split}: {len(lines):,} lines, {len(texts):,} distinct texts, prevalence "
             f"{rows.prevalence:.3f}; {int(rows.lines[same].sum())} of {int(rows.lines[rows.labels == 1].sum())} "
             "attack lines have a normal line's text\n"
         )
         print("| | ROC-AUC | PR-AUC (95%) | apart: ROC-AUC | apart: PR-AUC (95%) | apart, distinct texts: PR-AUC |")
         print("|---|---|---|---|---|---|")
-        scores = all_scores(detector, history, texts)
+        scored = detector.score(texts)
+        scores = all_scores(detector, history, scored)
         for name, values in scores.items():
-            row = dataclasses.replace(rows, fused=values[rows.text_ids])
-            apart = row.take(~same)
-            auc, auc_apart = (curve(part.labels, part.fused, part.lines).roc_auc for part in (row, apart))
-            bold = "**" if name == "fused" else ""
-            print(
-                f"| {bold}{name}{bold} | {auc:.3f} | {bold}{pr_auc(row):.3f}{bold}{interval(row, 'pr_auc')} "
-                f"| {auc_apart:.3f} | {bold}{pr_auc(apart):.3f}{bold}{interval(apart, 'pr_auc')} "
-                f"| {pr_auc(apart.once()):.3f} |"
-            )
+            print(measured(name, dataclasses.replace(rows, fused=values[rows.text_ids]), same))
+        of_context, score, text = in_context_of(scored, lines)
+        context_rows = labelled(service, args.split, of_context)
+        context_rows = dataclasses.replace(context_rows, fused=score[context_rows.text_ids])
+        same_in_context = (context_rows.labels == 1) & np.isin(text[context_rows.text_ids], texts_of_attacks)
+        print(measured("fused, in context", context_rows, same_in_context))
         row = dataclasses.replace(rows, fused=scores["fused"][rows.text_ids])
-        for title, part in (("all lines", row), ("apart", row.take(~same))):
-            found = threshold_metrics(part.labels, part.fused, part.lines, detector.threshold_)
-            best = curve(part.labels, part.fused, part.lines).best_f1
-            print(
-                f"\nfused at its own threshold {detector.threshold_:.4f}, {title}: F1 {found['f1']:.3f} "
-                f"(best by labels {best:.3f}), precision {found['precision']:.3f}, recall {found['recall']:.3f}, "
-                f"false alarms {found['false_alarm_rate']:.2%} of normal lines"
-            )
-        decided = (row.kinds, row.labels, row.fused, row.lines, detector.threshold_)
-        odd = oddities(*decided)
-        print(f"\nbenign oddities: {odd['n_flagged']:.0f} of {odd['n']:.0f} lines flagged ({odd['flagged_share']:.1%})")
-        print(
-            "\nflagged by kind: "
-            + ", ".join(f"{kind['kind']} {kind['n_flagged']:.0f}/{kind['n']:.0f}" for kind in kinds(*decided))
-        )
+        print_decided("fused", row, same, detector.threshold_)
+        print_decided("fused, in context", context_rows, same_in_context, detector.threshold_)
         for seed, other in zip(args.seeds, others, strict=True):
             fused = other.score(texts)["score"].to_numpy()[rows.text_ids]
             again = dataclasses.replace(rows, fused=fused)

@@ -67,6 +67,8 @@ def write_card(
     ]
     lines += [
         "",
+        "These judge a line by its text alone; scored in context, unusual other lines of its source raise it.",
+        "",
         "**Limits.** The bundle holds the normalized texts it learnt from: share it as you would share the log. "
         "The false-alarm rate holds for lines like the learnt ones; a new release or a new host needs new history.",
         "",

@@ -53,7 +53,11 @@ def main() -> None:
 def _reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(
         [
-            click.option("--sessions", metavar="REGEX", help="First group is the session's key."),
+            click.option(
+                "--sessions",
+                metavar="REGEX|source",
+                help="First group is the session's key; or the word source: lines of one client or process.",
+            ),
             click.option("--format", "format_", metavar="NAME", help="A name of `formats`; default: each line's own."),
             click.option("--message-field", metavar="FIELD", help="JSON field or CSV column that holds the text."),
             click.option("--year", type=int, help="Year of the first line, where lines name none."),
@@ -67,6 +71,13 @@ def _reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
+
+
+_in_context = click.option(
+    "--context",
+    is_flag=True,
+    help="Judge a line by the other lines of its session too; without --sessions or a session column, of its source.",
+)
 
 
 @main.command()
@@ -93,6 +104,7 @@ def train(logs: tuple[str, ...], name: str, as_json: bool, **options: Any) -> No
 @click.option("--model", help="Name or folder of a model; without one, fit on the LOGs themselves.")
 @click.option("--output", type=click.Path(path_type=Path), help="OUT.csv, .jsonl or .parquet; a row a physical line.")
 @click.option("--session-output", type=click.Path(path_type=Path), help="The same with a row a session.")
+@_in_context
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 @_reading_options
 def score(
@@ -100,6 +112,7 @@ def score(
     model: str | None,
     output: Path | None,
     session_output: Path | None,
+    context: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -107,7 +120,7 @@ def score(
     from core import workbench
 
     workbench.check_outputs(output, session_output)
-    info = workbench.score(logs, model, _config(options), progress=_progress())
+    info = workbench.score(logs, model, _config(options), progress=_progress(), context=context)
     reader = workbench.run(info.run_id)
     if output:
         reader.export(output)
@@ -132,12 +145,15 @@ def score(
 )
 @click.option("--model", help="Name or folder of a model; without one, fit on the file itself.")
 @click.option("--level", type=click.Choice(["line", "session"]), default="line", help="What a label stands for.")
+@_in_context
 @_reading_options
-def evaluate(labelled: str, labels_file: str | None, model: str | None, level: str, **options: Any) -> None:
+def evaluate(
+    labelled: str, labels_file: str | None, model: str | None, level: str, context: bool, **options: Any
+) -> None:
     """Measure a model on a labelled CSV, or on a log with its labels beside it: one JSON object."""
     from core import workbench
 
-    _print_json(workbench.evaluate(labelled, model, level, _config(options), _progress(), labels_file))
+    _print_json(workbench.evaluate(labelled, model, level, _config(options), _progress(), labels_file, context))
 
 
 @main.command()

@@ -23,8 +23,8 @@ class ReadConfig:
         max_line_bytes: longer lines are cut there, counted and shown as rejected.
         year: the year of the first line of logs that write none (RFC 3164); None infers it from the file's date.
         timezone: zone of timestamps that name none.
-        sessions: a regular expression (linear time, no look-around) whose first group is the session key; None takes
-            the `session` column of a CSV, where there is one.
+        sessions: a regular expression (linear time, no look-around) whose first group is the session key; "source" for
+            who caused the line (tokenization/sources.py); None takes the `session` column of a CSV, where there is one.
     """
 
     format: str = "auto"

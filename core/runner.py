@@ -57,6 +57,7 @@ class SerialRunner:
         config: ReadConfig,
         *,
         with_labels: bool = False,
+        by_source: bool = False,
         keep: Callable[[pl.DataFrame], None] | None = None,
         progress: Progress = no_progress,
     ) -> Reading:
@@ -66,6 +67,7 @@ class SerialRunner:
             paths: logs, or "-" for standard input.
             config: how to read them.
             with_labels: read the labels of a CSV too; only to measure.
+            by_source: sessions are by source where neither the config nor a column of the input names them.
             keep: given each chunk's LogTable, to store it; with labels it has the columns label and kind besides.
             progress: told the bytes read.
 
@@ -77,7 +79,7 @@ class SerialRunner:
         sessions: list[pl.DataFrame] = []
         for path in paths:
             if normalizer is None:
-                normalizer = Normalizer(config, reference_utc=_written(path))
+                normalizer = Normalizer(config, reference_utc=_written(path), by_source=by_source)
             for chunk in read_chunks(path, config, with_labels=with_labels, progress=progress):
                 table = normalizer.process(reading.n_lines + 1, chunk.lines, chunk.rejections, chunk.sessions)
                 reading.n_lines += len(table)

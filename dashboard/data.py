@@ -14,7 +14,7 @@ from dashboard.components.upload_control import upload_control
 from dashboard.escaping import literal
 from dashboard.job_cards import job_cards
 from dashboard.log_input import FILE_KEY, file_picker, format_choice, read_settings, session_key
-from dashboard.session import MODELS_PAGE, ROW_PX, age_text, duration_text, model_name, open_run
+from dashboard.session import MODELS_PAGE, ROW_PX, age_text, duration_text, open_run, way_text
 
 OWN = "Score it against itself"
 QUICK = "Quick look"
@@ -147,6 +147,14 @@ def score_form(path: Path, read: workbench.ReadConfig, texts: pl.DataFrame) -> N
         )
         model = chosen.name
     sessions = session_key()
+    context = st.checkbox(
+        "Judge a line by the other lines of its source too",
+        value=True,
+        help="Scans, floods and guessed passwords show in the company a line keeps: where the other lines of a client "
+        "(or of the session, where a key is given) are unusual, its score is raised. Lines of ordinary sources keep "
+        "theirs.",
+        key=f"context_{path}",
+    )
     for item in damaged:
         st.caption(f":material/warning: {literal(item.name)}: {literal(item.error or '')}")
     busy = any(not job.is_final for job in workbench.jobs())
@@ -162,7 +170,7 @@ def score_form(path: Path, read: workbench.ReadConfig, texts: pl.DataFrame) -> N
     if not start:
         return
     try:
-        workbench.start_scoring(path, model, way == QUICK, read, sessions)
+        workbench.start_scoring(path, model, way == QUICK, read, sessions, context)
     except WorkbenchError as error:
         st.error(literal(str(error)), icon=":material/error:")
         return
@@ -208,7 +216,7 @@ def past_runs() -> None:
             file=run.name,
             lines=run.n_lines,
             messages=run.n_texts,
-            model=model_name(run),
+            model=way_text(run),
             rejected=run.n_rejected,
             speed=f"{duration_text(run.seconds)} · {run.lines_per_second:,.0f} lines/s",
             when=age_text(run.created_utc),

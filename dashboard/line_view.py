@@ -48,8 +48,17 @@ def detail_of(
         nearest=line["nearest"],
         context=[Neighbour(row["line_no"], row["score"], row["raw"]) for row in around.iter_rows(named=True)],
         message_at=header_length(around.filter(pl.col("line_no") == line_no)["raw"][0], line),
-        fields=[(names.get(name, name), word(line[name])) for name, word in fields if line[name] is not None],
+        fields=[
+            *((names.get(name, name), word(line[name])) for name, word in fields if line[name] is not None),
+            *session_size(reader, line["session"]),
+        ],
     )
+
+
+def session_size(reader: workbench.RunReader, session: str | None) -> list[tuple[str, str]]:
+    """The field that says how many lines a line's session has; none without one, or where sessions were not scored."""
+    n_lines = None if session is None else reader.session_lines(session)
+    return [] if n_lines is None else [("lines of this session", f"{n_lines:,}")]
 
 
 def header_length(shown: str, line: dict[str, Any]) -> int:
@@ -94,7 +103,7 @@ def tokens_of(line: dict[str, Any]) -> list[Token] | None:
 
 
 def contributions(run: workbench.RunInfo, line: dict[str, Any]) -> list[Contribution]:
-    """What each scorer adds to the fused score; empty for a blank line, which no scorer saw."""
+    """What each scorer adds to the fused score, and what its source adds; empty for a blank line, which none saw."""
     total = sum(run.weights.get(name, 0.0) for name in run.scorers)
     if total <= 0 or line["text_id"] is None:
         return []
@@ -104,6 +113,9 @@ def contributions(run: workbench.RunInfo, line: dict[str, Any]) -> list[Contribu
         value = float(line[name])
         part = float(value >= 0.5) if votes else value
         found.append(Contribution(name, value, run.weights.get(name, 0.0) / total * part))
+    if line["context"]:
+        own = sum(item.share for item in found)
+        found.append(Contribution("context", line["context"], max(0.0, line["score"] - own)))
     return found
 
 

@@ -94,6 +94,6 @@ def session_key() -> str | None:
         "Session key",
         placeholder="none",
         help="A regular expression whose first group names the session of a line, such as (blk_-?\\d+): "
-        "sessions are scored beside lines.",
+        "sessions are scored beside lines. The word source stands for the client or process behind a line.",
     )
     return typed.strip() or None

@@ -84,6 +84,11 @@ def model_name(run: workbench.RunInfo) -> str:
     return run.model or "fit on the file itself"
 
 
+def way_text(run: workbench.RunInfo) -> str:
+    """What a run was scored with and whether lines were judged in context, in a few words."""
+    return model_name(run) + (", in context" if run.context else "")
+
+
 def age_text(utc: str) -> str:
     """How long ago an ISO 8601 time was, in the largest whole unit."""
     then = datetime.fromisoformat(utc)

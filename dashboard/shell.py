@@ -18,8 +18,8 @@ from dashboard.session import (
     REVIEW_PAGE,
     THRESHOLD_PAGE,
     VALIDATE_PAGE,
-    model_name,
     run_in_view,
+    way_text,
 )
 
 STYLE = Path(__file__).with_name("shell.css")  # what .streamlit/config.toml cannot say
@@ -59,7 +59,7 @@ def status_strip() -> None:
             run = runs[run_id]
             n_verdicts = len(workbench.verdicts(run_id))
             st.markdown(
-                f"**{literal(run.name)}** · {run.n_lines:,} lines · model **{literal(model_name(run))}** · "
+                f"**{literal(run.name)}** · {run.n_lines:,} lines · model **{literal(way_text(run))}** · "
                 f"threshold **{workbench.threshold(run_id):.4f}** · "
                 f"**{n_verdicts:,}** {'verdict' if n_verdicts == 1 else 'verdicts'}",
                 width="stretch",

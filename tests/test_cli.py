@@ -241,3 +241,23 @@ def test_help_and_looking_need_no_network_library() -> None:
     )
     assert "access" in result.stdout
     assert result.stderr == ""
+
+
+def test_in_context_and_by_source(tmp_path: Path, model: str) -> None:
+    lines = [*access_log(30, seed=3)[0], *("Nov 22 03:13:08 gate sshd[7]: no port from 192.0.2.5" for _ in range(9))]
+    log = write_labelled(tmp_path / "new.csv", lines, [0] * 30 + [1] * 9)
+    outputs = ["--output", tmp_path / "out.csv", "--session-output", tmp_path / "sources.csv"]
+    done("score", log, "--model", model, "--sessions", "source", *outputs)
+    plain = rows(tmp_path / "out.csv")
+    assert {row["session"] for row in plain[30:]} == {"192.0.2.5"}
+    assert "context" not in plain[0]
+    done("score", log, "--model", model, "--context", *outputs)
+    found = rows(tmp_path / "out.csv")
+    assert list(found[0])[-3:] == ["severity", "context", "reason"]
+    assert [row["session"] for row in found] == [row["session"] for row in plain]
+    assert all(float(row["score"]) > float(before["score"]) for row, before in zip(found[30:], plain[30:], strict=True))
+    assert found[30]["reason"].startswith("other lines of its source are unusual; ")
+    assert [row["session"] for row in rows(tmp_path / "sources.csv")][-1] == "192.0.2.5"
+    measured = [json.loads(done("evaluate", log, "--model", model, *flag).stdout) for flag in ([], ["--context"])]
+    assert [found["context"] for found in measured] == [False, True]
+    assert measured[1]["pr_auc"] >= measured[0]["pr_auc"]

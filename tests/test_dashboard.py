@@ -128,8 +128,11 @@ def test_a_chosen_file_is_previewed_and_scored_as_asked(app: AppTest, monkeypatc
     app.radio[0].set_value(data.QUICK).run()
     next(button for button in app.button if button.label == "Find abnormal lines").click().run()
     assert not app.exception
-    [(given, model, quick, read, sessions)] = asked
-    assert (given, model, quick, read.format, sessions) == (path, None, True, "auto", None)
+    [(given, model, quick, read, sessions, context)] = asked
+    assert (given, model, quick, read.format, sessions, context) == (path, None, True, "auto", None, True)
+    app.checkbox[0].uncheck().run()
+    next(button for button in app.button if button.label == "Find abnormal lines").click().run()
+    assert asked[1][-1] is False
 
 
 def test_a_model_that_knows_the_messages_is_proposed(app: AppTest, tmp_path: Path):
@@ -314,11 +317,13 @@ def test_rate_is_by_day_only_where_there_are_times():
 
 def test_contributions_sum_to_the_fused_score():
     run = stored_run(n_lines=100)
-    line = {"text_id": 1, "knn": 0.2, "severity": 0.8}
+    line = {"text_id": 1, "knn": 0.2, "severity": 0.8, "score": 0.65, "context": 0.0}
     assert [item.share for item in contributions(run, line)] == pytest.approx([0.05, 0.6])
     voted = replace(run, config={"scoring": {"combine": "vote"}})
     assert [item.share for item in contributions(voted, line)] == [0.0, 0.75]
     assert contributions(run, line | {"text_id": None}) == []
+    *_, context = contributions(run, line | {"score": 0.9, "context": 0.27})
+    assert (context.scorer, context.calibrated, context.share) == ("context", 0.27, pytest.approx(0.25))
 
 
 def test_rows_begin_where_the_header_ends():

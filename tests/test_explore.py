@@ -12,7 +12,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core import workbench
-from core.store import write_map
+from core.store import RunWriter, write_map
 from dashboard.charts import DIMMED, LARGEST_PX, MARKS, OPACITY, SMALLEST_PX, Look, message_map, point_sizes
 from dashboard.explore import matching, points_of
 from tests.builders import store_run
@@ -53,7 +53,38 @@ def drawn(figure: go.Figure) -> dict[str, go.Scattergl]:
     return {trace.name: trace for trace in figure.data if trace.type == "scattergl"}
 
 
+def in_two_contexts(run_id: str) -> str:
+    """A copy of a run in which one line of the second message is in another context."""
+    texts = workbench.run(run_id).answers().with_columns(pl.Series("count", [6, 1, 1, 1]))
+    other = texts[2:3].with_columns(
+        pl.lit(4, dtype=pl.UInt32).alias("text_id"),
+        pl.lit(0.9).alias("score"),
+        pl.lit(0.4).alias("context"),
+        pl.lit(None).cast(pl.List(pl.Float32)).alias("embedding"),
+    )
+    facts = {"name": "x.log", "threshold": 0.5, "scorers": ["knn"], "weights": {"knn": 1.0}, "context": True}
+    with RunWriter("two") as writer:
+        writer.take_lines(run_id)
+        writer.renumber(
+            lambda lines: lines.with_columns(
+                pl.when(pl.col("line_no") == 10).then(4).otherwise("text_id").alias("text_id")
+            ),
+            5,
+        )
+        writer.finish(pl.concat([texts, other]), facts)
+    return "two"
+
+
 # ---- the figure
+
+
+def test_a_text_in_two_contexts_lies_in_one_place():
+    run_id = in_two_contexts(store_run("a", LINES, vectors=VECTORS))
+    places = workbench.map_of(run_id, "pca")
+    assert places["text_id"].to_list() == [0, 1, 2, 3, 4]
+    assert places.row(2)[1:] == places.row(4)[1:] != places.row(3)[1:]
+    found = points_of(workbench.run(run_id), places, 0.8, workbench.verdicts(run_id))
+    assert found["state"].to_list() == ["normal", "flagged", "normal", "normal", "flagged"]
 
 
 def test_a_point_says_its_message_as_text_and_its_facts():

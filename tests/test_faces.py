@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import streamlit as st
@@ -11,10 +12,12 @@ from flask.testing import FlaskClient
 from streamlit.testing.v1 import AppTest
 
 import ai_detect_cli
-from core import cli, workbench
+from core import cli, jobs, workbench
 from core.api import create_app
 from core.config import Config, NetworkConfig, TrainingConfig
 from core.detector import SCORE_TOLERANCE, LogDetector
+from core.scoring.context import raised
+from dashboard import data
 from tests.builders import access_log, write_log
 
 SHELL = Path(__file__).resolve().parents[1] / "dashboard" / "shell.py"
@@ -142,3 +145,64 @@ def test_the_page(model: str, log: Path, expected: Answers) -> None:
     assert shown["line_no"].to_list() == list(range(1, len(LINES) + 1))
     threshold = workbench.threshold(run_id)
     same([(score, score >= threshold) for score in shown["score"]], expected)
+
+
+# ---- in context
+
+SCAN = [
+    f'198.51.100.9 - - [10/Oct/2023:10:00:{no:02} +0000] "GET /{path} HTTP/1.1" 404 196 "-" "Mozilla/5.0 (X11; Linux)"'
+    for no, path in enumerate((".git/HEAD", "phpinfo", "old/backup.zip", ".env", "manager/html", "admin.bak"))
+]
+
+
+def by_hand(scores: list[float], clients: list[str]) -> list[float]:
+    """The formula, line by line."""
+    found = []
+    for place, (score, client) in enumerate(zip(scores, clients, strict=True)):
+        others = [scores[n] for n, other in enumerate(clients) if other == client and n != place]
+        context = np.round(max(0.0, sum(others) / (len(others) + 3) - 0.05), 2)
+        found.append(float(raised(np.array([score]), np.array([context]))[0]))
+    return found
+
+
+def test_in_context_python_and_command_line(model: str, tmp_path: Path) -> None:
+    lines = [*access_log(20, seed=5)[0], *SCAN]
+    log = write_log(tmp_path / "scan.log", lines)
+    detector = LogDetector.load(Path(model))
+    alone = [detector.explain(line).decision.fused_score for line in lines]
+    expected = by_hand(alone, [line.split(" ")[0] for line in lines])
+    assert all(score > own for score, own in zip(expected[20:], alone[20:], strict=True))
+    arguments = ["score", str(log), "--model", model, "--output", str(tmp_path / "out.csv")]
+    for flags, wanted in (([], alone), (["--context"], expected)):
+        result = CliRunner().invoke(cli.main, [*arguments, *flags])
+        assert result.exit_code == 0, result.output
+        assert pl.read_csv(tmp_path / "out.csv")["score"].to_list() == pytest.approx(wanted, abs=SCORE_TOLERANCE)
+    reader = workbench.run(workbench.score([log], model, context=True).run_id)
+    found = reader.lines(order="line_no", descending=False)["score"].to_list()
+    assert found == pytest.approx(expected, abs=SCORE_TOLERANCE)
+
+
+def test_in_context_the_page_and_its_job(tmp_path: Path) -> None:
+    log = write_log(workbench.inbox() / "scan.log", [*access_log(60, seed=5)[0], *SCAN])
+    arguments = ["score", str(log), "--quick", "--context", "--output", str(tmp_path / "out.csv")]
+    assert CliRunner().invoke(cli.main, arguments).exit_code == 0
+    expected = pl.read_csv(tmp_path / "out.csv").select("score", "is_anomaly").iter_rows()
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    app = AppTest.from_file(str(SHELL), default_timeout=20).run()
+    app.selectbox(data.FILE_KEY).select(log).run()
+    app.radio[0].set_value(data.QUICK).run()
+    assert app.checkbox[0].value  # in context, unless the analyst says otherwise
+    next(button for button in app.button if button.label == "Find abnormal lines").click().run()
+    [job] = workbench.jobs()
+    run_id = jobs.wait(job.job_id, 60).result["run_id"]
+    app.switch_page("threshold.py")
+    app.query_params["run"] = run_id
+    app.run()
+    app.segmented_control(f"view_{run_id}").set_value("All lines").run()
+    app.selectbox(f"order_{run_id}").select("Line number").run()
+    assert not app.exception
+    assert "in context" in app.markdown[0].value
+    shown = pl.from_pandas(next(item.value for item in app.dataframe if "line_no" in item.value.columns))
+    threshold = workbench.threshold(run_id)
+    same([(score, score >= threshold) for score in shown["score"]], [(s, bool(flag)) for s, flag in expected])

@@ -19,6 +19,8 @@ MASKS = [
     ("at 0x08d4e740, mask 0x01", "at hex, mask hex"),
     ("commit 9fceb02d0ae598e95dc970b74767f19372d61af8", "commit hex"),
     ("reg ffffffff deadbeef", "reg hex hex"),
+    ("iar 003a90fc dear 0017eb0c cc0104f0", "iar hex dear hex hex"),
+    ("added 12 decade0 to 3com", "added num decade0 to 0com"),
     ("words: added decade facade", "words: added decade facade"),
     ("mail bob.smith@example.co.uk now", "mail email now"),
     ("see https://x.example/a?b=1#c, then", "see url then"),

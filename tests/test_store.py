@@ -215,6 +215,45 @@ def test_a_run_without_a_network_has_no_embeddings() -> None:
     assert (len(text_ids), len(vectors)) == (0, 0)
 
 
+def test_lines_get_other_texts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_writer, "_GROUP_ROWS", 2)
+    moved = pl.when(pl.col("session") == "s3").then(3).otherwise("text_id").alias("text_id")
+    texts = texts_table((3, 1, 1))
+    texts = pl.concat([texts, texts[1:2].with_columns(pl.lit(3).cast(pl.Int64).alias("text_id"))])
+    texts = texts.with_columns(pl.Series("score", [*SCORES, 0.95]), pl.Series("context", [0.0, 0.0, 0.0, 0.3]))
+    facts = {"name": "x.log", "threshold": 0.5, "scorers": ["knn", "severity"], "context": True}
+    with RunWriter("run") as writer:
+        writer.add_lines(log_table(LINES))
+        examples = writer.renumber(lambda lines: lines.with_columns(moved), 4)
+        writer.finish(texts, facts)
+    assert examples == [LINES[0][0], LINES[2][0], LINES[4][0], LINES[6][0]]
+    assert {path.name for path in (home / "runs" / "run").iterdir()} == {"lines.parquet", "texts.parquet", "run.json"}
+    reader = RunReader("run")
+    lines = reader.lines(order="line_no", descending=False)
+    assert lines["raw"].to_list() == [line[0] for line in LINES]
+    assert lines["text_id"].to_list() == [0, None, 1, 0, 2, 0, 3]
+    assert (reader.line(7)["score"], reader.line(7)["context"]) == (0.95, 0.3)
+    reader.export(home / "out.csv")
+    out = pl.read_csv(home / "out.csv")
+    assert out.columns[5:] == ["knn", "severity", "context", "reason"]
+    assert out["context"].to_list() == [0.0] * 6 + [0.3]
+
+
+def test_a_run_of_before_context_opens(home: Path) -> None:
+    write_run()
+    folder = home / "runs" / "run"
+    pq.write_table(pq.read_table(folder / "texts.parquet").drop_columns(["context"]), folder / "texts.parquet")
+    facts = json.loads((folder / "run.json").read_text())
+    del facts["context"]
+    (folder / "run.json").write_text(json.dumps(facts))
+    reader = RunReader("run")
+    assert not reader.info.context
+    assert reader.texts()["context"].to_list() == reader.answers()["context"].to_list() == [0.0, 0.0, 0.0]
+    assert reader.line(3)["context"] == 0.0
+    reader.export(home / "out.csv")
+    assert "context" not in pl.read_csv(home / "out.csv").columns
+
+
 def test_csv_cells_survive_quoting(tmp_path: Path) -> None:
     cells = ["a,b", 'say "hi"', "line\nbreak", "carriage\rreturn", "\tTab", "\rCR", "+1", "@x", "a=b", "é\x00"]
     rows = pl.DataFrame({"normalized_text": cells, "text_id": range(10), "count": [1] * 10, "score": [0.0] * 10})

@@ -36,7 +36,7 @@ class RunInfo:
         model: the bundle's name, or None where the run was fit on the input itself.
         created_utc: ISO 8601.
         n_lines: physical lines, blank and rejected ones too.
-        n_texts: distinct normalized texts.
+        n_texts: distinct normalized texts; in context, each once for every context its lines have.
         n_rejected: lines not read as their format says.
         n_blank: lines without a text; their score is 0.
         threshold: the bundle's own, 0 to 1; a line is flagged at or above it.
@@ -51,6 +51,7 @@ class RunInfo:
         lines_per_second: throughput of the whole work.
         config: the resolved settings.
         learnt: what the detector that scored it says of its own learning: when, from how much, the hash of that data.
+        context: whether lines were judged in the context of their source, or session, too.
         reweighed_from: the run whose scores this one fused anew with other weights, or None.
     """
 
@@ -75,6 +76,7 @@ class RunInfo:
     lines_per_second: float = 0.0
     config: dict[str, Any] = field(default_factory=dict)
     learnt: dict[str, Any] = field(default_factory=dict)
+    context: bool = False
     reweighed_from: str | None = None
 
     def to_json(self) -> str:

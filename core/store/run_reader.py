@@ -47,14 +47,16 @@ class RunReader:
             self._connection = duckdb.connect(config={"memory_limit": _MEMORY, "autoinstall_known_extensions": False})
             self._connection.execute("SET temp_directory = ?", [str(home() / "spill")])
             # What every line is joined with is held; what only the detail of one line shows stays on disk.
+            answers = self._connection.read_parquet(str(self._folder / "texts.parquet"))
+            if "context" not in answers.columns:  # a run of before there was any
+                answers = answers.project("*, 0.0::DOUBLE AS context")
+            answers.create_view("answers")
             self._connection.execute(
                 """
                 CREATE TABLE texts AS SELECT * EXCLUDE
-                    (example, tokens, surprise, expected, expected_p, nearest, embedding) FROM read_parquet(?)
-                """,
-                [str(self._folder / "texts.parquet")],
+                    (example, tokens, surprise, expected, expected_p, nearest, embedding) FROM answers
+                """
             )
-            self._connection.read_parquet(str(self._folder / "texts.parquet")).create_view("answers")
             self._connection.read_parquet(str(self._folder / "lines.parquet")).create_view("lines")
 
     def score_counts(self) -> tuple[np.ndarray, np.ndarray]:
@@ -168,7 +170,7 @@ class RunReader:
         return self._frame("SELECT line_no, text_id FROM lines WHERE text_id IS NOT NULL ORDER BY line_no", [])
 
     def texts(self) -> pl.DataFrame:
-        """Every distinct text with its count, fused score, and each scorer's value (raw_<name> and <name>)."""
+        """Every distinct text with count, score, context, and each scorer's value (raw_<name> and <name>)."""
         return self._frame("SELECT * FROM texts ORDER BY text_id", [])
 
     def answers(self) -> pl.DataFrame:
@@ -204,6 +206,14 @@ class RunReader:
             {"threshold": threshold, "limit": limit} | ({"seed": self.info.run_id} if drawn else {}),
         )
         return frame.unique("text_id", keep="first", maintain_order=True) if by_message else frame
+
+    def session_lines(self, session: str) -> int | None:
+        """Lines of a session, blank ones left out; None where sessions were not scored."""
+        sessions = self._folder / "sessions.parquet"
+        if not sessions.exists():
+            return None
+        found = self._frame("SELECT n_lines FROM read_parquet(?) WHERE session = ?", [str(sessions), session])
+        return None if found.is_empty() else int(found["n_lines"][0])
 
     def context(self, line_no: int, before: int = 4, after: int = 4) -> pl.DataFrame:
         """The lines around one, itself among them: line_no, raw, score."""
@@ -306,7 +316,8 @@ class RunReader:
     ) -> None:
         """Write one row a physical line, in order; the suffix says how: .csv, .jsonl or .parquet.
 
-        Columns: line_no, score, is_anomaly (0 or 1), session, template, one calibrated score a scorer, reason.
+        Columns: line_no, score, is_anomaly (0 or 1), session, template, one calibrated score a scorer, of a run scored
+        in context the context (0 to 1; 0 where the score is that of the text alone), reason.
 
         Args:
             path: replaced when the new file is whole; see ResultFile.
@@ -321,6 +332,7 @@ class RunReader:
         """
         threshold = self.info.threshold if threshold is None else threshold
         scorers = "".join(f", coalesce({scorer}, 0.0) AS {scorer}" for scorer in self.info.scorers)
+        context = ", coalesce(context, 0.0) AS context" if self.info.context else ""
         written = ", timestamp_utc, raw AS line" if with_lines else ""
         flagged = "AND coalesce(score, 0.0) >= ?" if flagged_only else ""
         # In slices of lines: five times less memory than one COPY that sorts, and faster.
@@ -331,7 +343,7 @@ class RunReader:
                         f"""
                         SELECT line_no, coalesce(score, 0.0) AS score,
                             (coalesce(score, 0.0) >= ?)::INTEGER AS is_anomaly,
-                            session, normalized_text AS template{scorers}, reason{written}
+                            session, normalized_text AS template{scorers}{context}, reason{written}
                         FROM lines LEFT JOIN texts USING (text_id)
                         WHERE line_no BETWEEN ? AND ? {flagged} ORDER BY line_no
                         """,  # noqa: S608  scorer names are checked when run.json is read

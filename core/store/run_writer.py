@@ -7,11 +7,13 @@ import fcntl
 import os
 import shutil
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,6 +35,7 @@ _ANSWER_SCHEMA = {
     "expected_p": pl.List(pl.Float32),  # its probability
     "nearest": pl.String,  # the nearest normal text
     "embedding": pl.List(pl.Float32),  # [CLS] vector; null where no network ran, and beyond a number of texts
+    "context": pl.Float64,  # what the other lines of its source raised the score by; 0 where it stands for itself
 }
 _SESSIONS_SCHEMA = {
     "session": pl.String,
@@ -70,13 +73,7 @@ class RunWriter:
             self._partial.mkdir(parents=True)
             self._lock = os.open(self._partial, os.O_RDONLY)
             fcntl.flock(self._lock, fcntl.LOCK_EX)  # gone with this process: tells a writer from the leavings of one
-            self._lines = pq.ParquetWriter(
-                self._partial / "lines.parquet",
-                _arrow(_checked(pl.DataFrame(schema=list(LOG_TABLE_SCHEMA)), LOG_TABLE_SCHEMA, "lines")).schema,
-                compression="zstd",
-                use_dictionary=_REPEATED,
-                data_page_size=_PAGE_BYTES,
-            )
+            self._lines = _lines_writer(self._partial / "lines.parquet")
         return self
 
     def __exit__(
@@ -125,12 +122,46 @@ class RunWriter:
             datetime.fromisoformat(time.removesuffix("Z")) if time else None for time in (info.first_utc, info.last_utc)
         )
 
+    def renumber(self, renumbered: Callable[[pl.DataFrame], pl.DataFrame], n_texts: int) -> list[str]:
+        """Give lines other texts, row group by row group; no lines can be added afterwards.
+
+        Args:
+            renumbered: lines in, the same lines with another text_id out; blank ones have none before and after.
+            n_texts: there are then, text_id from 0; each has a line.
+
+        Returns:
+            The first raw line of each text.
+
+        Raises:
+            StoreError: where there is no disk space.
+        """
+        if self._lines is None:
+            raise StoreError(f"run {self.run_id} is not open for writing")
+        path, former = self._partial / "lines.parquet", self._partial / "lines.former"
+        examples = [""] * n_texts
+        seen = np.zeros(n_texts, dtype=bool)
+        with store_errors(str(path)):
+            self._lines.close()
+            path.rename(former)
+            with pq.ParquetFile(former) as groups, _lines_writer(path) as writer:
+                for number in range(groups.num_row_groups):
+                    lines = pl.DataFrame(pl.from_arrow(groups.read_row_group(number)))
+                    lines = _checked(renumbered(lines), LOG_TABLE_SCHEMA, "lines")
+                    writer.write_table(_arrow(lines), row_group_size=_GROUP_ROWS)
+                    firsts = lines.select("text_id", "raw").drop_nulls("text_id").unique("text_id", keep="first")
+                    for text_id, raw in firsts.filter(~pl.Series(seen).gather(firsts["text_id"])).iter_rows():
+                        examples[text_id] = raw
+                    seen[firsts["text_id"].to_numpy()] = True
+            former.unlink()
+        return examples
+
     def finish(self, texts: pl.DataFrame, info: dict[str, Any], sessions: pl.DataFrame | None = None) -> RunInfo:
         """Write the answers and give the run its name.
 
         Args:
             texts: TEXTS_SCHEMA and score, reason, tokens, surprise, expected, expected_p, nearest, embedding; and for
-                each scorer of `info["scorers"]` its calibrated score `<name>` and its raw score `raw_<name>`.
+                each scorer of `info["scorers"]` its calibrated score `<name>` and its raw score `raw_<name>`. Perhaps
+                context, for texts judged in it; else 0 is stored.
             info: fields of RunInfo; those the writer counts itself (lines, texts, times) need not be given.
             sessions: session, n_lines, score, first_line_no, one row a session.
 
@@ -147,6 +178,8 @@ class RunWriter:
             raise StoreError(f"run {self.run_id}: a scorer cannot be named {bad[0]!r}")
         schema = TEXTS_SCHEMA | _ANSWER_SCHEMA
         schema |= dict.fromkeys([*scorers, *(f"raw_{scorer}" for scorer in scorers)], pl.Float64)
+        if "context" not in texts.columns:
+            texts = texts.with_columns(pl.lit(0.0).alias("context"))
         texts = _checked(texts, schema, "texts")
         if texts["count"].sum() + self._n_blank != self._n_lines:
             raise StoreError(
@@ -206,6 +239,16 @@ def _checked(frame: pl.DataFrame, schema: dict[str, Any], what: str) -> pl.DataF
     if missing := [name for name in schema if name not in frame.columns]:
         raise StoreError(f"the table of {what} lacks the column {', '.join(missing)}")
     return frame.select(pl.col(name).cast(kind) for name, kind in schema.items())
+
+
+def _lines_writer(path: Path) -> pq.ParquetWriter:
+    return pq.ParquetWriter(
+        path,
+        _arrow(_checked(pl.DataFrame(schema=list(LOG_TABLE_SCHEMA)), LOG_TABLE_SCHEMA, "lines")).schema,
+        compression="zstd",
+        use_dictionary=_REPEATED,
+        data_page_size=_PAGE_BYTES,
+    )
 
 
 def _arrow(frame: pl.DataFrame) -> pa.Table:

@@ -69,7 +69,7 @@ class Format:
 
     Attributes:
         segments: (field, pattern) pairs covering the whole line; patterns hold no capturing group. Fields: timestamp,
-            host, component, level, message (several are joined by a space), status, priority; None is dropped.
+            host, component, pid, level, message (several are joined by a space), status, priority; None is dropped.
         timestamp: the kind of timestamp, a key of `timestamps.PATTERNS`, or "".
         request: the message is an HTTP request, whose path and query stay visible.
     """
@@ -115,7 +115,8 @@ _SYSLOG_TAG: list[tuple[str | None, str]] = [
     ("host", r"[^ :][^ ]*"),
     (None, " +"),
     ("component", r"(?:[^ :\[]+|)"),
-    (None, r"(?:\[[0-9]+\])?: ?"),
+    ("pid", r"(?:\[[0-9]+\])?"),
+    (None, ": ?"),
     ("message", ".*"),
 ]
 
@@ -190,7 +191,8 @@ FORMATS: tuple[Format, ...] = (
             ("host", r"[^ ]+"),
             (None, rf" {_MONTH} +[0-9]{{1,2}} {_TIME} [^ ]+ "),
             ("component", r"(?:[^ :\[]+|)"),
-            (None, r"(?:\[[0-9]*\])?:? ?"),
+            ("pid", r"(?:\[[0-9]*\])?"),
+            (None, ":? ?"),
             ("message", r".*"),
         ],
         "epoch",
@@ -223,7 +225,9 @@ FORMATS: tuple[Format, ...] = (
             ("host", r"[^ ]+"),
             (None, " "),
             ("component", r"[^ ]+"),
-            (None, r' [^ ]+ [^ ]+ (?:-|(?:\[(?:[^\]"]|"(?:[^"\\]|\\.)*")*\])+) ?\x{FEFF}?'),
+            (None, " "),
+            ("pid", "[^ ]+"),
+            (None, r' [^ ]+ (?:-|(?:\[(?:[^\]"]|"(?:[^"\\]|\\.)*")*\])+) ?\x{FEFF}?'),
             ("message", r".*"),
         ],
         "iso",
@@ -297,7 +301,7 @@ JSON_FIELDS = {
 _FORMATS_AT_ONCE = 6
 
 # Where a field lies: `<field>_at` and `<field>_length`, in characters, null where the format has none.
-PLACED = ("timestamp", "host", "component", "status", "priority")
+PLACED = ("timestamp", "host", "component", "status", "priority", "pid")
 
 
 def parse(skeletons: pl.Series, only: str = "auto") -> pl.DataFrame:
@@ -308,8 +312,8 @@ def parse(skeletons: pl.Series, only: str = "auto") -> pl.DataFrame:
         only: a format's name, to try no other; lines it does not match are read as plain.
 
     Returns:
-        [N] rows in the same order: format, kind (of timestamp), request, level, message, message_at, and the place of
-        each field in `PLACED`.
+        [N] rows in the same order: format, kind (of timestamp), request, level, message, message_at (where it begins,
+        in characters), and the place of each field in `PLACED`.
     """
     pending = pl.DataFrame({"row": pl.int_range(len(skeletons), eager=True), "line": skeletons})
     asked = [form for form in FORMATS if only in ("auto", "json", "csv", form.name) or form.name == "plain"]
@@ -347,11 +351,13 @@ def _places(form: Format) -> dict[str, pl.Expr]:
     }
     for placed in PLACED:
         columns[f"{placed}_at"] = columns[f"{placed}_length"] = pl.lit(None, dtype=pl.Int64)
-    messages = []
+    messages: list[pl.Expr] = []
     for number, (name, _) in enumerate(form.segments, 1):
         text = pl.col(str(number)).fill_null("")
         length = text.str.len_chars().cast(pl.Int64)
         if name == "message":
+            if not messages:
+                columns["message_at"] = at
             messages.append(text.str.strip_chars())
         elif name == "level":
             columns["level"] = pl.when(text != "").then(text.str.to_uppercase())

@@ -19,6 +19,7 @@ from core.config import ReadConfig
 from core.errors import WorkbenchError
 from core.records import LEVEL_CLASSES, LOG_TABLE_SCHEMA, TEXTS_SCHEMA
 from core.tokenization import headers
+from core.tokenization.sources import SOURCE, Sources
 from core.tokenization.timestamps import TimestampReader
 
 MAX_TEXT_CHARS = 4_096  # of a line; what lies beyond is kept and shown, but not scored
@@ -41,11 +42,19 @@ _IDENTIFIERS = (
     ("time", rf"\b{_TIME}\b"),
     ("ip", rf"/?(?:\[{_IPV6}\]|{_IPV6}|{_IPV4})(?:[:#][0-9]{{1,5}}\b)?"),
 )
+# Bare hexadecimal has a digit and a letter, or words like "added" would go. Digits first: six characters or more.
+# Letters first: eight, or a digit with four behind it ("decade0" is a word). Only letters: no word is eight such long.
+_BARE_HEX = (
+    r"\b(?:"
+    + "".join(rf"[0-9]{{{n}}}[A-Fa-f]{_HEX}{{{5 - n},}}|" for n in range(1, 5))
+    + rf"[0-9]{{5,}}[A-Fa-f]{_HEX}*|[A-Fa-f]+[0-9]{_HEX}{{4,}}|"
+    + "".join(rf"[A-Fa-f]{{{n}}}[0-9]{_HEX}{{{7 - n},}}|" for n in range(4, 7))
+    + rf"[A-Fa-f]{{7,}}[0-9]{_HEX}*|[A-Fa-f]{{8,}})\b"
+)
 _NUMBERS = (
     ("block", r"\bblk_-?[0-9]+(?:_[0-9]+)?\b"),
     ("hex", rf"\b0[xX]{_HEX}+\b"),
-    # Bare hexadecimal needs a digit and a letter, or words like "added" would go; no word is 8 such letters long.
-    ("hex", rf"\b(?:[0-9]+[A-Fa-f]{_HEX}{{4,}}|[A-Fa-f]+[0-9]{_HEX}{{4,}}|[A-Fa-f]{{8,}})\b"),
+    ("hex", _BARE_HEX),
     ("num", rf"(?:\B-)?\b{_NUMBER}\b"),
     ("0", r"[0-9]+"),  # digits inside a word: sshd2, r00-m1
 )
@@ -172,10 +181,12 @@ class Normalizer:
     Attributes:
         config: format, message field, sessions, year, time zone.
         reference_utc: when the input was written, to infer the year of timestamps without one.
+        by_source: sessions are by source where neither the config nor the input says otherwise.
     """
 
     config: ReadConfig = field(default_factory=ReadConfig)
     reference_utc: dt.datetime | None = None
+    by_source: bool = False
     format_counts: dict[str, int] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -184,8 +195,9 @@ class Normalizer:
             raise WorkbenchError(
                 f"format {self.config.format!r} is not known; known: {', '.join(sorted(known_formats))}"
             )
-        if self.config.sessions is not None:
+        if self.config.sessions not in (None, SOURCE):
             self._check_sessions()
+        self._sources = Sources() if self.config.sessions == SOURCE or self.by_source else None
         self._known: pl.DataFrame | None = None
         self._text_ids: dict[tuple[str, str], int] = {}
         self._examples: list[str] = []
@@ -236,7 +248,7 @@ class Normalizer:
             "level",
             pl.coalesce("json_host", "host").alias("host"),
             pl.coalesce("json_component", "component").alias("component"),
-            self._session_of(sessions).alias("session"),
+            self._session_of(lines, sessions).alias("session"),
             "raw",
             self._rejection_of(noted, len(lines)).alias("rejection"),
             "text_id",
@@ -273,7 +285,9 @@ class Normalizer:
 
     def _cut_fields(self, lines: pl.DataFrame) -> pl.DataFrame:
         cut = {
-            name: pl.col("line").str.slice(pl.col(f"{name}_at"), pl.col(f"{name}_length")) for name in headers.PLACED
+            name: pl.col("line").str.slice(pl.col(f"{name}_at"), pl.col(f"{name}_length"))
+            for name in headers.PLACED
+            if name != "pid" or self._sources is not None  # nothing else asks for it
         }
         lines = lines.with_columns(
             **{name: pl.when(pl.col(f"{name}_at").is_not_null()).then(e) for name, e in cut.items()}
@@ -316,10 +330,22 @@ class Normalizer:
         joined = keys.join(distinct, on=["text", "level_class"], how="left", maintain_order="left")
         return joined.select(pl.when(~pl.col("blank")).then("text_id").alias("text_id"))["text_id"]
 
-    def _session_of(self, sessions: pl.Series | None) -> pl.Expr:
-        if self.config.sessions is not None:
+    def _session_of(self, lines: pl.DataFrame, sessions: pl.Series | None) -> pl.Expr:
+        if self.config.sessions not in (None, SOURCE):
             return pl.col("raw").str.extract(self.config.sessions, 1)
-        return pl.lit(None, dtype=pl.String) if sessions is None else pl.lit(sessions)
+        if sessions is not None and self.config.sessions is None:
+            return pl.lit(sessions)
+        if self._sources is None:
+            return pl.lit(None, dtype=pl.String)
+        return pl.lit(
+            self._sources.of(
+                lines.with_columns(
+                    pl.col("host").alias("client"),
+                    pl.coalesce("json_host", "host").alias("host"),
+                    pl.coalesce("json_component", "component").alias("component"),
+                )
+            )
+        )
 
     def _rejection_of(self, noted: dict[int, str], n_lines: int) -> pl.Expr:
         asked = self.config.format

@@ -17,12 +17,17 @@ from core.workbench.runs import score
 
 
 def start_scoring(
-    path: Path, model: str | None, quick: bool = False, read: ReadConfig | None = None, sessions: str | None = None
+    path: Path,
+    model: str | None,
+    quick: bool = False,
+    read: ReadConfig | None = None,
+    sessions: str | None = None,
+    context: bool = False,
 ) -> str:
-    """Score a file in a process of its own; the job's result holds `run_id`."""
+    """Score a file in a process of its own, as `score` does; the job's result holds `run_id`."""
     run_id = new_run_id()
     spec = {
-        "run_id": run_id, "paths": [str(Path(path).absolute())], "model": model, "quick": quick,
+        "run_id": run_id, "paths": [str(Path(path).absolute())], "model": model, "quick": quick, "context": context,
         "read": dataclasses.asdict(dataclasses.replace(read or ReadConfig(), sessions=sessions)),
     }  # fmt: skip
     return _jobs.start("score", spec, f"Score {path.name}" + (f" with {model}" if model else ""))
@@ -52,7 +57,9 @@ def run_job(job_id: str) -> None:
         config = Config(read=ReadConfig(**spec["read"]))
         if work.kind == "score":
             config = quick_config(config) if spec["quick"] else config
-            info = score(spec["paths"], spec["model"], config, spec["run_id"], work.progress)
+            # A job of an older version says nothing of context.
+            context = spec.get("context", False)
+            info = score(spec["paths"], spec["model"], config, spec["run_id"], work.progress, context)
             work.done({"run_id": info.run_id})
         else:
             model = train(spec["paths"], spec["name"], config, work.progress, work.checkpoints, work.measure)

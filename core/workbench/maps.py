@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
 from core import jobs as _jobs
@@ -44,10 +45,15 @@ def start_map(run_id: str, method: str) -> str:
 
 def make_map(run_id: str, method: str, progress: Progress = no_progress) -> None:
     """The job's side of `start_map`."""
-    text_ids, vectors = RunReader(run_id).embeddings()
+    reader = RunReader(run_id)
+    text_ids, vectors = reader.embeddings()
     places = project(vectors, method, _SEED, progress)
     progress("storing the map", 0, 1)
-    write_map(run_id, _file_name(method), pl.DataFrame({"text_id": text_ids, "x": places[:, 0], "y": places[:, 1]}))
+    found = pl.DataFrame({"text_id": text_ids.astype(np.uint32), "x": places[:, 0], "y": places[:, 1]})
+    # A text in several contexts has one vector: its rows lie in one place.
+    rows = reader.texts().select("text_id", "normalized_text", "level_class")
+    placed = found.join(rows, on="text_id", maintain_order="left").drop("text_id")
+    write_map(run_id, _file_name(method), rows.join(placed, on=rows.columns[1:], maintain_order="left"))
 
 
 def map_of(run_id: str, method: str) -> pl.DataFrame | None:

@@ -18,6 +18,7 @@ from core.runner import SerialRunner
 from core.scoring.severity import SeverityScorer
 from core.store import RunInfo, RunReader
 from core.workbench.fitting import fitted, reading_of, refuse_empty
+from core.workbench.in_context import judged_in_context
 from core.workbench.labels import labels, labels_for
 from core.workbench.models import load_model
 from core.workbench.reweighing import fused_score
@@ -30,6 +31,7 @@ def evaluate(
     config: Config | None = None,
     progress: Progress = no_progress,
     labels_file: str | Path | None = None,
+    context: bool = False,
 ) -> dict[str, Any]:
     """Measure a bundle, or a fit on the file itself, on labelled lines; the labels are read for the measuring only.
 
@@ -41,10 +43,11 @@ def evaluate(
         config: as for `score`.
         progress: told the steps.
         labels_file: CSV with the columns line_no and label, perhaps kind; goes before what `path` brings.
+        context: as for `score`. A distinct text then is a text in one context; sessions score the same.
 
     Returns:
-        What `core.evaluate.report` gives (for sessions: measures without scorers), input, model, level, seed, and
-        labels: lines without a label, and blank ones with one, which are left out.
+        What `core.evaluate.report` gives (for sessions: measures without scorers), input, model, level, seed, context,
+        and labels: lines without a label, and blank ones with one, which are left out.
 
     Raises:
         WorkbenchError: wrong columns, labels of another file, one class only, or no sessions.
@@ -59,7 +62,9 @@ def evaluate(
         table = table if given is None else table.join(given, on="line_no", how="inner", maintain_order="left")
         parts.append(table.select("line_no", "text_id", "session", "label", "kind"))
 
-    reading = SerialRunner().read([path], read, with_labels=given is None, keep=keep, progress=progress)
+    reading = SerialRunner().read(
+        [path], read, with_labels=given is None, by_source=context, keep=keep, progress=progress
+    )
     refuse_empty(reading, [path])
     lines = pl.concat(parts)
     check_labels(lines if given is None else given, reading.n_lines, str(labels_file or path))
@@ -67,7 +72,7 @@ def evaluate(
     if detector is None:
         detector = fitted(reading, config, progress)
     texts = detector.score(reading.texts, progress)
-    head = {"input": str(path), "model": model, "level": level, "seed": detector.config.seed}
+    head = {"input": str(path), "model": model, "level": level, "seed": detector.config.seed, "context": context}
     if level == "session":
         if reading.sessions is None:
             raise InputError(f"{path}: no sessions; name them with --sessions REGEX or a session column")
@@ -75,6 +80,9 @@ def evaluate(
         judged = lines.drop_nulls("session").group_by("session").agg(pl.col("label").max())
         rows = scored.join(judged, on="session", how="inner", maintain_order="left")
         return {**head, **_session_measures(rows["label"].to_numpy(), rows["score"].to_numpy(), own_threshold)}
+    if context:
+        found = judged_in_context(detector, texts, reading.sessions)
+        texts, lines = found.texts, found.renumbered(lines)
     left_out = {"n_unlabelled": reading.n_lines - len(lines), "n_blank": lines["text_id"].null_count()}
     scorers, scoring = list(detector.scorers_), detector.config.scoring
     rows = _fold(lines)

@@ -186,6 +186,10 @@ def _facts(info: RunInfo, threshold: float) -> list[tuple[str, str]]:
         ("Lines", f"{info.n_lines:,}, {info.n_blank:,} of them blank, {info.n_rejected:,} not read as their format"),
         ("Distinct messages", f"{info.n_texts:,}"),
         ("Model", info.model or "fit on the file itself"),
+        (
+            "Scores",
+            f"of a line's text {'and of the other lines of its source or session' if info.context else 'alone'}",
+        ),
     ]
     learnt = info.learnt
     if learnt:

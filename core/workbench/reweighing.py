@@ -11,9 +11,10 @@ import polars as pl
 from core.cards import write_card
 from core.config import models_folder
 from core.errors import WorkbenchError
+from core.scoring.context import CONTEXT, raised
 from core.scoring.fusion import Fusion
-from core.scoring.reasons import reworded
 from core.store import RunInfo, RunReader, RunWriter, Store, new_run_id
+from core.workbench.in_context import reasons_in_context
 from core.workbench.models import ModelInfo, check_model_name, load_model, models
 
 
@@ -21,17 +22,18 @@ def fused_score(texts: pl.DataFrame, weights: dict[str, float], combine: str = "
     """The fused score under other weights.
 
     Args:
-        texts: N texts with a column of calibrated scores for each scorer.
+        texts: N texts with a column of calibrated scores for each scorer, and where they were judged in context theirs.
         weights: scorer name to weight, not negative, not all zero.
         combine: "sum" or "vote".
 
     Returns:
-        [N] 0 to 1, rounded as stored scores are.
+        [N] 0 to 1, rounded as stored scores are; raised by the context as it was found with the first weights.
 
     Raises:
         WorkbenchError: a weight out of range, or of a scorer that did not run.
     """
-    return _fusion(weights, combine).combine({name: texts[name].to_numpy() for name in weights})
+    fused = _fusion(weights, combine).combine({name: texts[name].to_numpy() for name in weights})
+    return raised(fused, texts[CONTEXT].to_numpy()) if CONTEXT in texts.columns else fused
 
 
 def reweigh(run_id: str, weights: dict[str, float], threshold: float) -> RunInfo:
@@ -54,12 +56,15 @@ def reweigh(run_id: str, weights: dict[str, float], threshold: float) -> RunInfo
     fusion.threshold_ = threshold
     texts = reader.answers()
     calibrated = {name: texts[name].to_numpy() for name in info.scorers}
-    score = fusion.combine(calibrated)
-    reason = reworded(texts["reason"].to_list(), texts["level_class"].to_list(), score, calibrated, fusion)
+    score = raised(fusion.combine(calibrated), texts[CONTEXT].to_numpy())
+    reason = reasons_in_context(texts, score, calibrated, fusion)
     notes = [f"Re-weighed from run {run_id}: no scorer ran again, only the fused score, reasons and threshold are new."]
+    if info.context:
+        notes.append("What the other lines of a source add is as it was found with the first weights.")
     if info.session_threshold is not None:
         notes.append("Sessions were not scored again; score the file with a model of these weights to have them.")
-    kept = {field: getattr(info, field) for field in ("name", "source_path", "model", "scorers", "format", "learnt")}
+    fields = ("name", "source_path", "model", "scorers", "format", "learnt", "context")
+    kept = {field: getattr(info, field) for field in fields}
     with RunWriter(new_run_id()) as writer:
         writer.take_lines(run_id)
         stored = writer.finish(

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+import polars as pl
+
 from core.config import Config, home
 from core.detector import NEAREST_SHOWN, LogDetector
 from core.errors import WorkbenchError
@@ -15,6 +17,7 @@ from core.runner import Reading, SerialRunner
 from core.scoring.novelty import NoveltyScorer
 from core.store import RunInfo, RunReader, RunWriter, Store, new_run_id
 from core.workbench.fitting import fitted, reading_of, refuse_empty
+from core.workbench.in_context import judged_in_context
 from core.workbench.models import load_model
 
 FAMILIAR_SHARE = 0.7
@@ -92,6 +95,7 @@ def score(
     config: Config | None = None,
     run_id: str | None = None,
     progress: Progress = no_progress,
+    context: bool = False,
 ) -> RunInfo:
     """Score logs and store the run.
 
@@ -102,6 +106,9 @@ def score(
             always has the text it was learnt with.
         run_id: a name for the run; None makes one.
         progress: told the steps; may raise JobCancelled.
+        context: judge a line by the other lines of its session too; sessions are by source unless `config`, the bundle
+            or a column of the input names others. Without it a line has the score of its text, whatever stands beside
+            it.
 
     Raises:
         WorkbenchError: input, bundle or store cannot be used.
@@ -113,7 +120,7 @@ def score(
     read = config.read if detector is None else reading_of(detector, config.read)
     run_id = run_id or new_run_id()
     with RunWriter(run_id) as writer:
-        reading = SerialRunner().read(paths, read, keep=writer.add_lines, progress=progress)
+        reading = SerialRunner().read(paths, read, by_source=context, keep=writer.add_lines, progress=progress)
         refuse_empty(reading, paths)
         if detector is None:
             detector = fitted(reading, config, progress)
@@ -122,6 +129,9 @@ def score(
         sessions = session_threshold = None
         if reading.sessions is not None:
             sessions, session_threshold = detector.score_sessions(reading.sessions, texts)
+        if context:
+            progress("judging lines in context", 0, 1)
+            texts = _put_in_context(writer, detector, texts, reading.sessions)
         seconds = time.monotonic() - started
         info = {
             "name": _title(paths),
@@ -132,15 +142,27 @@ def score(
             "scorers": list(detector.scorers_),
             "weights": dict(detector.fusion_.weights),
             "format": reading.format,
-            "notes": _notes(reading, detector, model),
+            "notes": _notes(reading, detector, model, context),
             "seconds": round(seconds, 2),
             "lines_per_second": round(reading.n_lines / max(seconds, 1e-6)),
             "config": detector.config.to_dict(),
             "learnt": detector.facts_,
+            "context": context,
         }
         stored = writer.finish(texts, info, sessions)
     Store().register(run_id)
     return stored
+
+
+def _put_in_context(
+    writer: RunWriter, detector: LogDetector, texts: pl.DataFrame, counts: pl.DataFrame | None
+) -> pl.DataFrame:
+    """The texts parted by context, and the lines written with them."""
+    found = judged_in_context(detector, texts, counts)
+    if found.moved.is_empty():
+        return found.texts
+    examples = writer.renumber(found.renumbered, len(found.texts))
+    return found.texts.with_columns(pl.Series("example", examples, dtype=pl.String))
 
 
 def check_outputs(*paths: Path | None) -> None:
@@ -166,7 +188,7 @@ def _title(paths: Sequence[str | Path]) -> str:
     return first if len(paths) == 1 else f"{first} and {len(paths) - 1} more"
 
 
-def _notes(reading: Reading, detector: LogDetector, model: str | None) -> list[str]:
+def _notes(reading: Reading, detector: LogDetector, model: str | None, context: bool) -> list[str]:
     notes = []
     if model is None:
         notes.append("Fitted on this file itself: what is frequent in it counts as normal.")
@@ -178,6 +200,8 @@ def _notes(reading: Reading, detector: LogDetector, model: str | None) -> list[s
                 f"The model learnt the messages of only {known:.0%} of these lines: its false-alarm rate cannot hold "
                 "here. Train a model on normal lines of this system, or score the file against itself."
             )
+    if context and reading.sessions is None:
+        notes.append("No line names its source, so none could be judged in its context.")
     if reading.n_rejected:
         notes.append(f"{reading.n_rejected:,} lines were not read as their format says; they are kept and scored.")
     if len(reading.texts) > NEAREST_SHOWN:

@@ -11,11 +11,11 @@ _mount = register("line_detail", '<div class="frame detail"></div>', parts=("lin
 
 @dataclass(frozen=True)
 class Contribution:
-    """One scorer's part in the fused score."""
+    """One scorer's part in the score, or what the line's source adds ("context")."""
 
     scorer: str
     calibrated: float  # 0 to 1, higher is more abnormal
-    share: float  # weight share times calibrated; the shares of all scorers sum to the fused score
+    share: float  # weight share times calibrated, of context the rest; all of them sum to the score
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,118 @@
+"""A line in the context of its source: the other lines of its session raise its score, never lower it.
+
+A scan, a flood or guessed passwords write lines that alone read like harmless oddities; what tells them apart is that
+the other lines of the same client are unusual too. Alerts of one host vouch for one another in the same way in Polonium
+(Chau et al., SDM 2011: guilt by association). With S the fused score of a line's text, over the other lines of its
+session
+
+    D = sum of their S / (their number + 3),   c = max(0, D - 0.05) in hundredths,   S' = 1 - (1 - S) (1 - c)^4
+
+A line of an ordinary source, a line alone and one without a session have c = 0, and S' is S exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from core.scoring.fusion import SCORE_DECIMALS
+
+PRIOR_LINES = 3  # of score 0, beside the others: a few odd lines prove little
+ORDINARY = 0.05  # what the lines of ordinary sources reach on average
+STRENGTH = 4  # how often the context counts, as if as many such lines had a say
+CONTEXT_DECIMALS = 2  # few values, so that a text has few contexts
+CONTEXT = "context"
+"""The column of c, [0, 1), and the name of what it adds to a score."""
+UNUSUAL_SOURCE = "other lines of its source are unusual"
+"""The reason that context gives."""
+
+
+def contexts(counts: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
+    """What the other lines of its session say of each session's text.
+
+    Args:
+        counts: one row a session and text: session, text_id, count (lines, 1 or more).
+        texts: text_id and score (fused, 0 to 1, rounded to SCORE_DECIMALS).
+
+    Returns:
+        `counts` with the column context: 0 where the others are ordinary or there are none, rising to nearly 1.
+    """
+    units = 10**SCORE_DECIMALS
+    own = (pl.col("score") * units).round().cast(pl.Int64)  # whole numbers: their sums know no order
+    others = (own * pl.col("count")).sum().over("session") - own
+    n_others = pl.col("count").sum().over("session") - 1
+    mean = others / units / (n_others + PRIOR_LINES)
+    rows = counts.join(texts.select("text_id", "score"), on="text_id", how="left", maintain_order="left")
+    context = (mean - ORDINARY).clip(lower_bound=0.0).round(CONTEXT_DECIMALS)
+    return rows.select(*counts.columns, context.alias(CONTEXT))
+
+
+def raised(score: np.ndarray, context: np.ndarray) -> np.ndarray:
+    """Scores in context.
+
+    Args:
+        score: [B] fused scores of the texts, 0 to 1.
+        context: [B] of `contexts`.
+
+    Returns:
+        [B] 0 to 1, rounded to SCORE_DECIMALS, never below `score`; `score` itself where the context is 0.
+    """
+    in_context = np.round(1.0 - (1.0 - score) * (1.0 - context) ** STRENGTH, SCORE_DECIMALS)
+    return np.where(context > 0, in_context, score)
+
+
+@dataclass(frozen=True)
+class InContext:
+    """Texts parted by context, and the way from a line to its row.
+
+    Attributes:
+        texts: as given, a row more for each text and context above 0; context beside them, text_id from 0 anew, count
+            of the lines in that context. Texts that have no line left are gone. Of the rows of one text the first
+            keeps the embedding, which they share.
+        moved: session, text_id (as given), new_id of the lines with a context above 0.
+        kept: text_id (as given), new_id of the others.
+    """
+
+    texts: pl.DataFrame
+    moved: pl.DataFrame
+    kept: pl.DataFrame
+
+    def renumbered(self, lines: pl.DataFrame) -> pl.DataFrame:
+        """Lines (session, text_id and more) with the text_id of their row; null stays null."""
+        found = lines.select("session", "text_id").join(
+            self.moved, on=["session", "text_id"], how="left", maintain_order="left"
+        )
+        found = found.join(self.kept, on="text_id", how="left", maintain_order="left", suffix="_kept")
+        return lines.with_columns(found.select(pl.coalesce("new_id", "new_id_kept").alias("text_id"))["text_id"])
+
+
+def in_context(texts: pl.DataFrame, counts: pl.DataFrame) -> InContext:
+    """Part texts by the context of their lines; scores stay those of the texts.
+
+    Args:
+        texts: N distinct texts with count and score, text_id from 0.
+        counts: one row a session and text: session, text_id, count.
+    """
+    found = contexts(counts, texts).filter(pl.col(CONTEXT) > 0)
+    copies = found.group_by("text_id", CONTEXT).agg(pl.col("count").sum().alias("lines")).sort("text_id", CONTEXT)
+    taken = copies.group_by("text_id").agg(pl.col("lines").sum())
+    left = pl.col("count") - pl.col("lines").fill_null(0)
+    rest = texts.join(taken, on="text_id", how="left", maintain_order="left").with_columns(
+        left.alias("count"), pl.lit(0.0).alias(CONTEXT)
+    )
+    added = texts.join(copies, on="text_id", how="inner", maintain_order="right").with_columns(
+        pl.col("lines").alias("count")
+    )
+    rows = pl.concat([rest.filter(pl.col("count") > 0).drop("lines"), added.select(*rest.drop("lines").columns)])
+    rows = rows.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias("new_id"))
+    keys = rows.select("text_id", CONTEXT, "new_id")
+    if "embedding" in rows.columns:
+        first = pl.col("text_id").is_first_distinct()
+        rows = rows.with_columns(pl.when(first).then("embedding").alias("embedding"))
+    return InContext(
+        texts=rows.with_columns(pl.col("new_id").alias("text_id")).drop("new_id"),
+        moved=found.join(keys, on=["text_id", CONTEXT], how="inner").select("session", "text_id", "new_id"),
+        kept=keys.filter(pl.col(CONTEXT) == 0).drop(CONTEXT),
+    )

@@ -1,0 +1,52 @@
+"""Judging lines in the context of their source: scores, flags and reasons anew, from what a detector said of texts."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from core.detector import LogDetector
+from core.scoring.context import CONTEXT, UNUSUAL_SOURCE, InContext, in_context, raised
+from core.scoring.fusion import Fusion
+from core.scoring.reasons import SEPARATOR, reworded
+
+
+def judged_in_context(detector: LogDetector, texts: pl.DataFrame, counts: pl.DataFrame | None) -> InContext:
+    """The texts parted by context, with the scores of their lines there.
+
+    Args:
+        detector: fitted.
+        texts: what its `score` gave.
+        counts: one row a session and text (session, text_id, count); None where there are no sessions.
+    """
+    if counts is None:
+        counts = pl.DataFrame(schema={"session": pl.String, "text_id": pl.UInt32, "count": pl.Int64})
+    found = in_context(texts, counts)
+    calibrated = {name: found.texts[name].to_numpy() for name in detector.scorers_}
+    score = raised(found.texts["score"].to_numpy(), found.texts[CONTEXT].to_numpy())
+    reason = pl.Series(reasons_in_context(found.texts, score, calibrated, detector.fusion_), dtype=pl.String)
+    rows = found.texts.with_columns(
+        pl.Series("score", score),
+        pl.Series("is_anomaly", (score >= detector.threshold_).astype(np.int8)),
+        pl.when(pl.col(CONTEXT) > 0).then(reason).otherwise("reason").alias("reason"),
+    )
+    return InContext(rows, found.moved, found.kept)
+
+
+def reasons_in_context(
+    texts: pl.DataFrame, score: np.ndarray, calibrated: dict[str, np.ndarray], fusion: Fusion
+) -> list[str]:
+    """Reasons of texts after a change of scores; what their source adds stands first.
+
+    Args:
+        texts: N texts with reason, level_class and context.
+        score: [N] the new scores, context included.
+        calibrated: scorer name to [N] scores, 0 to 1.
+        fusion: whose weights and threshold hold.
+    """
+    own = reworded(texts["reason"].to_list(), texts["level_class"].to_list(), score, calibrated, fusion)
+    unusual = (texts[CONTEXT].to_numpy() > 0) & (score >= fusion.threshold_ / 2)
+    return [
+        f"{UNUSUAL_SOURCE}{SEPARATOR}{reason}" if is_unusual else reason
+        for reason, is_unusual in zip(own, unusual, strict=True)
+    ]
