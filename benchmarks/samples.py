@@ -80,10 +80,12 @@ def interval(rows: Labelled, measure: str) -> str:
     return "" if found is None else " ({:.3f} to {:.3f})".format(*found[measure])
 
 
-def in_context_of(scored: pl.DataFrame, lines: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray, np.ndarray]:
+def in_context_of(
+    scored: pl.DataFrame, lines: pl.DataFrame, ordinary: float
+) -> tuple[pl.DataFrame, np.ndarray, np.ndarray]:
     """Lines with the row of their text in its context, and of each row its score in context and its text."""
     counts = lines.drop_nulls("session").group_by("session", "text_id").agg(pl.len().cast(pl.Int64).alias("count"))
-    found = in_context(scored, counts)
+    found = in_context(scored, counts, ordinary)
     rows = found.renumbered(lines)
     pairs = pl.DataFrame({"row": rows["text_id"], "text": lines["text_id"]}).unique().sort("row")
     score = raised(found.texts["score"].to_numpy(), found.texts[CONTEXT].to_numpy())
@@ -149,7 +151,7 @@ def main() -> None:
         scores = all_scores(detector, history, scored)
         for name, values in scores.items():
             print(measured(name, dataclasses.replace(rows, fused=values[rows.text_ids]), same))
-        of_context, score, text = in_context_of(scored, lines)
+        of_context, score, text = in_context_of(scored, lines, detector.fusion_.ordinary_)
         context_rows = labelled(service, args.split, of_context)
         context_rows = dataclasses.replace(context_rows, fused=score[context_rows.text_ids])
         same_in_context = (context_rows.labels == 1) & np.isin(text[context_rows.text_ids], texts_of_attacks)

@@ -51,7 +51,8 @@ class TrainingConfig:
     """Masked log modelling and the corruption head.
 
     Attributes:
-        max_steps: optimizer steps of masked log modelling at most; stops early when held-back loss stops falling.
+        max_steps: optimizer steps of masked log modelling at most; stops early when held-back loss stops falling. 0
+            leaves the weights random, to measure what training gives.
         batch_size: texts a step.
         learning_rate: peak, after warm-up, then linear decay.
         mask_probability: share of tokens masked (Devlin et al., arXiv 1810.04805).
@@ -68,20 +69,20 @@ class TrainingConfig:
 def default_weights() -> dict[str, float]:
     """Weights of the fused score; the key order is the order of columns everywhere.
 
-    Distances, severity and novelty carry it. The others see what few texts have; alone they are weak, so they weigh
-    little (docs/decisions.md).
+    The shape and words of a line, severity and novelty carry it, with a little of two of the network's. Those at 0 are
+    computed and shown; in the fused score they lost more than they gave (docs/decisions.md).
     """
     return {
-        "mlp_head": 0.1,
-        "knn": 0.25,
-        "density": 1.0,
-        "autoencoder": 0.5,
-        "one_class": 0.1,
-        "likelihood": 0.1,
-        "novelty": 1.5,
-        "tfidf": 1.5,
-        "shape": 1.0,
-        "severity": 1.5,
+        "mlp_head": 0.0,
+        "knn": 0.0,
+        "density": 0.1,
+        "autoencoder": 0.2,
+        "one_class": 0.0,
+        "likelihood": 0.0,
+        "novelty": 0.6,
+        "tfidf": 0.3,
+        "shape": 1.5,
+        "severity": 0.7,
     }
 
 

@@ -41,7 +41,7 @@ from core.tokenization.log_tokenizer import LogTokenizer
 if TYPE_CHECKING:
     from core.networks.encoder import Encoder
 
-FORMAT_NUMBER = 1
+FORMAT_NUMBER = 2
 NETWORK_FIELDS = frozenset({"embeddings", "token_surprise", "corrupted"})
 SCORE_TOLERANCE = 1e-4
 """Scores of the same line differ by at most this on one machine, whatever is scored beside it."""
@@ -176,11 +176,10 @@ class LogDetector:
         return replace(batch, corrupted=corrupted)
 
     def _fit_scorers(self, batch: EncodedBatch, kept: np.ndarray, held: np.ndarray, progress: Progress) -> None:
-        """Fit on a part, score the texts held back, fit on all; then calibrate and set the threshold.
+        """Fit on a part, score the texts held back, fit on all; then set the threshold.
 
-        Scales count each distinct text once, known or held back: by lines, they would be those of the commonest two or
-        three texts. The threshold counts lines. A new normal line has a known text, or an unseen one as often as texts
-        came only once (Good and Turing's estimate): known texts weigh their lines, those held back share the unseen.
+        The threshold counts lines. A new normal line has a known text, or an unseen one as often as texts came only
+        once (Good and Turing's estimate): known texts weigh their lines, those held back share the unseen.
         """
         raw: dict[str, np.ndarray] = {}
         for done, (name, scorer) in enumerate(self.scorers_.items()):
@@ -189,12 +188,11 @@ class LogDetector:
             raw[name] = np.concatenate([scorer.fit(batch).score(batch), unseen])
         scoring = self.config.scoring
         self.fusion_ = Fusion(scoring.weights, scoring.combine, scoring.false_alarm_rate)
-        self.fusion_.fit(raw, np.ones(len(batch) + len(held), dtype=np.int64))
         weights = batch.counts / batch.counts.sum()
         if len(held):
             once = float(weights[batch.counts == 1].sum())
             weights = np.concatenate([(1 - once) * weights, np.full(len(held), once / len(held))])
-        self.fusion_.set_threshold(self.fusion_.combine(self.fusion_.calibrate(raw)), weights)
+        self.fusion_.fit(raw, weights)
 
     def fit_sessions(self, counts: pl.DataFrame, texts: pl.DataFrame) -> Self:
         """Learn what sessions usually hold.

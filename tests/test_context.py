@@ -43,13 +43,17 @@ def texts_of(scores: list[float], counts: list[int] | None = None) -> pl.DataFra
 
 def test_contexts_by_hand() -> None:
     texts = texts_of([0.8, 0.1, 0.0])
+    everyday = 0.0
     # a: ten lines of 0.8: the other nine sum to 7.2 over 9 + 3 lines; b: the everyday; c: alone.
-    found = contexts(counts_of([("a", 0, 10), ("b", 1, 1), ("b", 2, 99), ("c", 0, 1)]), texts)
+    found = contexts(counts_of([("a", 0, 10), ("b", 1, 1), ("b", 2, 99), ("c", 0, 1)]), texts, everyday)
     assert found["context"].to_list() == [0.55, 0.0, 0.0, 0.0]
-    two_odd = contexts(counts_of([("a", 0, 2)]), texts)
+    two_odd = contexts(counts_of([("a", 0, 2)]), texts, everyday)
     assert two_odd["context"].to_list() == [0.15]  # 0.8 / 4 - 0.05
-    mixed = contexts(counts_of([("a", 0, 2), ("a", 1, 3)]), texts)  # 1.1 / 7, 1.8 / 7
+    mixed = contexts(counts_of([("a", 0, 2), ("a", 1, 3)]), texts, everyday)  # 1.1 / 7, 1.8 / 7
     assert mixed["context"].to_list() == [0.11, 0.21]
+    # Where 0.2 is everyday the nine others are 0.6 above it, over 9 + 3 lines; a source of such lines adds nothing.
+    noisy = contexts(counts_of([("a", 0, 10), ("b", 1, 50)]), texts, 0.2)
+    assert noisy["context"].to_list() == [0.4, 0.0]
 
 
 def test_scores_by_hand() -> None:
@@ -73,7 +77,7 @@ def test_texts_are_parted_and_lines_find_their_row() -> None:
         pl.Series("normalized_text", ["a", "b", "c"]), pl.Series("embedding", [[1.0], [2.0], [3.0]])
     )
     counts = counts_of([("bad", 0, 10), ("bad", 2, 2), ("good", 0, 1), ("good", 1, 50)])
-    found = in_context(texts, counts)
+    found = in_context(texts, counts, ordinary=0.0)
     # Of text 0 two lines stay (one has no session); text 2 is only in context, and its first row has the vector.
     assert found.texts.select("text_id", "normalized_text", "count", "context", "embedding").rows() == [
         (0, "a", 2, 0.0, [1.0]),
@@ -91,7 +95,7 @@ def test_texts_are_parted_and_lines_find_their_row() -> None:
 
 def test_without_unusual_sources_nothing_changes() -> None:
     texts = texts_of([0.9, 0.0], [1, 99])
-    found = in_context(texts, counts_of([("a", 0, 1), ("a", 1, 99)]))
+    found = in_context(texts, counts_of([("a", 0, 1), ("a", 1, 99)]), ordinary=0.0)
     assert found.moved.is_empty()
     assert found.texts.drop("context").equals(texts)
 
@@ -184,10 +188,10 @@ def test_own_fit_row_groups_and_reweighing(tmp_path: Path, lines: list[str], mon
     info, found = scored(write_log(tmp_path / "new.log", lines), None, context=True)
     assert found["line"].to_list() == lines
     assert (found["context"] > 0).any()
-    again = workbench.reweigh(info.run_id, dict.fromkeys(SCORERS, 0.0) | {"novelty": 1.0}, 0.3)
+    again = workbench.reweigh(info.run_id, dict.fromkeys(SCORERS, 0.0) | {"shape": 1.0}, 0.3)
     assert again.context
     texts = workbench.run(again.run_id).texts()
-    expected = raised(texts["novelty"].to_numpy().round(4), texts["context"].to_numpy())
+    expected = raised(texts["shape"].to_numpy().round(4), texts["context"].to_numpy())
     np.testing.assert_allclose(texts["score"], expected, atol=1e-4)
     assert texts["context"].to_list() == workbench.run(info.run_id).texts()["context"].to_list()
     high = texts.filter((pl.col("context") > 0) & (pl.col("score") >= 0.15))["reason"].to_list()

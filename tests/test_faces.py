@@ -155,12 +155,13 @@ SCAN = [
 ]
 
 
-def by_hand(scores: list[float], clients: list[str]) -> list[float]:
+def by_hand(scores: list[float], clients: list[str], ordinary: float) -> list[float]:
     """The formula, line by line."""
     found = []
     for place, (score, client) in enumerate(zip(scores, clients, strict=True)):
         others = [scores[n] for n, other in enumerate(clients) if other == client and n != place]
-        context = np.round(max(0.0, sum(others) / (len(others) + 3) - 0.05), 2)
+        excess = (sum(others) - ordinary * len(others)) / (len(others) + 3)
+        context = np.round(max(0.0, excess - 0.05), 2)
         found.append(float(raised(np.array([score]), np.array([context]))[0]))
     return found
 
@@ -170,7 +171,7 @@ def test_in_context_python_and_command_line(model: str, tmp_path: Path) -> None:
     log = write_log(tmp_path / "scan.log", lines)
     detector = LogDetector.load(Path(model))
     alone = [detector.explain(line).decision.fused_score for line in lines]
-    expected = by_hand(alone, [line.split(" ")[0] for line in lines])
+    expected = by_hand(alone, [line.split(" ")[0] for line in lines], detector.fusion_.ordinary_)
     assert all(score > own for score, own in zip(expected[20:], alone[20:], strict=True))
     arguments = ["score", str(log), "--model", model, "--output", str(tmp_path / "out.csv")]
     for flags, wanted in (([], alone), (["--context"], expected)):

@@ -9,7 +9,7 @@ import pytest
 
 from core.config import default_weights
 from core.errors import BundleError, WorkbenchError
-from core.scoring.fusion import SCORE_DECIMALS, Fusion, calibrated, scale_of, upper_quantile
+from core.scoring.fusion import SCORE_DECIMALS, Fusion, calibrated, upper_quantile
 
 
 def held_back(n_texts: int = 400, seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -25,15 +25,23 @@ def held_back(n_texts: int = 400, seed: int = 0) -> tuple[dict[str, np.ndarray],
 WEIGHTS = {"knn": 2.0, "likelihood": 1.0, "severity": 1.0}
 
 
-def test_the_scale_by_hand() -> None:
-    # 95 lines score 0 and 5 score 0.9; with five texts of a typical log beside two held-back texts.
-    low, high = scale_of(np.array([0.0, 0.9]), np.array([95, 5]))
-    assert low == pytest.approx((2 * math.log(0.1) + 5 * math.log(0.2)) / 7)
-    assert high == pytest.approx((2 * math.log(1.0) + 5 * math.log(1.1)) / 7)
+def test_calibration_by_hand() -> None:
+    # z = ln(1 + 10 raw) / ln 11: one half of it up to one unit, then what is left of 1 halves as z doubles.
+    raw = np.array([-1.0, 0.0, (math.sqrt(11) - 1) / 10, 1.0, (11**2 - 1) / 10, (11**4 - 1) / 10])
+    assert calibrated(raw).tolist() == pytest.approx([0.0, 0.0, 0.25, 0.5, 0.75, 0.875], abs=1e-9)
 
-    scores = np.exp(np.array([low - 1, low, (low + high) / 2, high, 2 * high - low, 4 * high - 3 * low])) - 0.1
-    values = calibrated(scores, low, high)
-    assert values.tolist() == pytest.approx([0.0, 0.0, 0.25, 0.5, 0.75, 0.875], abs=1e-9)
+
+def test_a_scorer_of_another_unit_is_one_half_at_its_own() -> None:
+    raw, counts = held_back()
+    values = Fusion(WEIGHTS).fit(raw, counts).calibrate({"knn": np.ones(1), "likelihood": np.array([10.0])})
+    assert (values["knn"].tolist(), values["likelihood"].tolist()) == ([0.5], [0.5])
+
+
+def test_the_ordinary_score_is_that_of_the_lines_on_average() -> None:
+    fusion = Fusion({"severity": 1.0}).fit({"severity": np.array([0.0, 0.8])}, np.array([3, 1]))
+    assert fusion.ordinary_ == 0.2
+    fusion.set_threshold(np.array([0.3]), np.ones(1))
+    assert fusion.ordinary_ == 0.3
 
 
 def test_order_is_kept_far_into_the_tail() -> None:
@@ -106,7 +114,7 @@ def test_the_threshold_by_hand() -> None:
 @pytest.mark.parametrize(
     "scores", [[], [0.3], [0.0] * 50, [7.0] * 50, [0.0] * 49 + [1e9]], ids=["empty", "one", "zero", "equal", "huge"]
 )
-def test_degenerate_held_back_sets_still_give_a_usable_scale(scores: list[float]) -> None:
+def test_degenerate_held_back_sets_still_give_a_threshold(scores: list[float]) -> None:
     fusion = Fusion({"knn": 1.0}).fit({"knn": np.array(scores)}, np.ones(len(scores), np.int64))
     values = fusion.calibrate({"knn": np.array([0.0, 1.0, 1e12])})["knn"]
     assert np.isfinite(values).all()
@@ -183,9 +191,10 @@ def test_save_and_load(combine: str, tmp_path: Path) -> None:
         {"combine": "mean"},
         {"threshold": 0.0},
         {"threshold": None},
-        {"scales": {"knn": [0.0, 0.0], "likelihood": [0.0, 1.0], "severity": None}},
-        {"scales": {"knn": [0.0, 1.0]}},
-        {"scales": [1, 2]},
+        {"ordinary": 1.5},
+        {"scorers": ["knn", "knm"]},
+        {"scorers": ["knn"]},
+        {"scorers": 2},
     ],
 )
 def test_a_damaged_file_is_a_bundle_error(change: dict, tmp_path: Path) -> None:

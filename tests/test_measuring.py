@@ -204,7 +204,7 @@ def test_weights_fuse_as_the_detector_does(scored: workbench.RunInfo) -> None:
 
 
 def test_reweighing_is_a_new_run_of_the_same_lines(scored: workbench.RunInfo) -> None:
-    weights = NOTHING | {"novelty": 1.0}
+    weights = NOTHING | {"shape": 1.0}
     before = workbench.run(scored.run_id).lines(order="line_no", descending=False, limit=500)
     again = workbench.reweigh(scored.run_id, weights, 0.4)
     assert (again.weights, again.threshold, again.reweighed_from) == (weights, 0.4, scored.run_id)
@@ -214,9 +214,9 @@ def test_reweighing_is_a_new_run_of_the_same_lines(scored: workbench.RunInfo) ->
     rows = reader.lines(order="line_no", descending=False, limit=500)
     assert rows["raw"].to_list() == before["raw"].to_list()
     texts = reader.texts()
-    np.testing.assert_allclose(texts["score"], texts["novelty"], atol=5.1e-5)
+    np.testing.assert_allclose(texts["score"], texts["shape"], atol=5.1e-5)
     said = texts.filter(pl.col("score") >= 0.2)["reason"].to_list()
-    assert said and all("mostly novelty" in reason and "tfidf" not in reason for reason in said)
+    assert said and all("mostly shape" in reason and "tfidf" not in reason for reason in said)
     assert set(texts.filter(pl.col("score") < 0.2)["reason"]) == {""}
     former = workbench.run(scored.run_id).texts()["reason"].to_list()
     both = [(a, b) for a, b in zip(former, texts["reason"], strict=True) if a and b]

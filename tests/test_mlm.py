@@ -132,8 +132,22 @@ def test_without_held_back_texts_all_steps_run(tokenizer: Tokenizer, ids: list[l
         )
 
 
+def test_no_steps_leave_random_weights(tokenizer: Tokenizer, ids: list[list[int]]) -> None:
+    def untrained(seed: int) -> tuple[TinyLogBert, list]:
+        return mlm.train_mlm(
+            ids, np.ones(len(ids)), [], tokenizer=tokenizer, network_config=TINY,
+            training_config=TrainingConfig(max_steps=0), seed=seed,
+        )  # fmt: skip
+
+    (network, history), (same, _), (other, _) = untrained(0), untrained(0), untrained(1)
+    assert history == []
+    name = "bert.embeddings.word_embeddings.weight"
+    assert torch.equal(network.state_dict()[name], same.state_dict()[name])
+    assert not torch.equal(network.state_dict()[name], other.state_dict()[name])
+
+
 @pytest.mark.parametrize(
-    "settings", [{"max_steps": 0}, {"batch_size": 0}, {"mask_probability": 1.0}, {"learning_rate": float("inf")}]
+    "settings", [{"max_steps": -1}, {"batch_size": 0}, {"mask_probability": 1.0}, {"learning_rate": float("inf")}]
 )
 def test_unusable_settings_are_refused(tokenizer: Tokenizer, ids: list[list[int]], settings: dict[str, float]) -> None:
     with pytest.raises(WorkbenchError, match=r"settings|learning_rate"):

@@ -17,11 +17,11 @@ def reference_distance(
     own = next((line for line in every_line if line[1] == query), None)
     if own is not None:
         every_line.remove(own)
-    total = 0.0
+    product = 1.0
     for share in shares:
         wanted = max(1, math.ceil(share * counts.sum()))
-        total += every_line[min(wanted, len(every_line)) - 1][0]
-    return total / len(shares)
+        product *= 0.1 + every_line[min(wanted, len(every_line)) - 1][0]
+    return product ** (1 / len(shares)) - 0.1
 
 
 def random_bank(n_texts: int, seed: int) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -67,7 +67,8 @@ def test_a_group_of_equal_anomalies_does_not_hide_in_mass() -> None:
 
     assert bank.line_distance(["usual", "odd"], distances).tolist() == [0.0, 0.0]
     # 1 line and 0.3% lie within its own ten lines; 1, 3 and 10% do not
-    assert bank.mass_distance(["usual", "odd"], distances).tolist() == [0.0, pytest.approx(6.0)]
+    expected = (0.1**2 * 10.1**3) ** 0.2 - 0.1
+    assert bank.mass_distance(["usual", "odd"], distances).tolist() == [0.0, pytest.approx(expected, abs=1e-6)]
 
 
 def test_nearest_other_and_spread() -> None:

@@ -49,15 +49,15 @@ def test_novelty_tells_what_share_of_lines_it_knows() -> None:
     assert scorer.known_share([], np.array([], dtype=np.int64)) == 0.0
 
 
-def test_novelty_is_the_rarity_of_a_text_without_its_own_line() -> None:
+def test_novelty_is_one_for_a_text_never_seen_and_else_a_little_for_its_rarity_without_its_own_line() -> None:
     scorer = NoveltyScorer().fit(batch("usual", "twice", "once", counts=[61, 2, 1]))
     scores = scorer.score(batch("usual", "twice", "once", "never"))
-    assert scores.tolist() == pytest.approx([64 / 60, 64, 128, 256])
+    assert scores.tolist() == pytest.approx([0.02 * math.log(64 / 60) / math.log(128), 0.02 * 6 / 7, 0.02, 1.0])
 
 
 def test_a_text_at_two_levels_is_as_frequent_as_both_together() -> None:
     scorer = NoveltyScorer().fit(batch("a", "b", "a", counts=[10, 5, 21], levels=["info", "info", "error"]))
-    assert scorer.score(batch("a")).tolist() == pytest.approx([36 / 30])
+    assert scorer.score(batch("a")).tolist() == pytest.approx([0.02 * math.log(36 / 30) / math.log(72)])
 
 
 def test_likelihood_is_the_mean_surprise_of_the_tokens_there_are() -> None:
@@ -100,17 +100,22 @@ def test_tfidf_names_the_words_that_only_this_text_has() -> None:
 
 
 def test_shape_tells_a_new_page_from_an_injection() -> None:
-    known = ["get / a 2xx", "get /site.css mozilla 2xx", "get /a.php?id=num mozilla 2xx", "post /a.php mozilla 2xx"]
-    scorer = ShapeScorer().fit(batch(*known, counts=[9, 9, 9, 9]))
-    page, injection, script, other = scorer.score(
-        batch("get /favicon.ico mozilla 4xx", "get /a.php?id=num' or 'b'='b mozilla 2xx",
-              "get /a.php?id=<script>alert(num)</script> mozilla 2xx", "session opened for user root")
-    )  # fmt: skip
-    assert page == other == 0.0
-    assert 0.3 < injection < 2
-    assert 0.3 < script < 2
+    pages = [f"get /docs/{name}.html 2xx" for name in ("a", "beta", "gamma", "delta")]
+    scorer = ShapeScorer().fit(batch(*pages, "get /find.php?q=x 2xx", counts=[1, 1, 1, 1, 996]))
+    page, search, injection = scorer.score(
+        batch("get /docs/omega.html 2xx", "get /find.php?q=other 2xx", "get /find.php?q=x'or'1'='1 2xx")
+    )
+    assert page == scorer.score(batch(pages[0]))[0]  # one build, whatever the rare word
+    assert max(page, search) < injection / 2
+
+
+def test_shape_keeps_the_words_of_other_lines() -> None:
+    scorer = ShapeScorer().fit(batch("session opened for root", "session closed for root", counts=[999, 1]))
+    known, other = scorer.score(batch("session opened for root", "session opened for mallory"))
+    assert known == 0.0 < other
 
 
 def test_a_shape_of_one_line_does_not_vouch_for_itself() -> None:
     scorer = ShapeScorer().fit(batch("get /a 2xx", "get /b 2xx", "get /c?<d> 2xx"))
-    assert scorer.score(batch("get /b 2xx", "get /c?<d> 2xx")).tolist() == [0.0, 1.0]
+    usual, alone = scorer.score(batch("get /b 2xx", "get /c?<d> 2xx"))
+    assert 0 < usual < alone

@@ -24,6 +24,7 @@ class AutoencoderScorer(BaseScorer):
     """Autoencoder D -> 64 -> 16 -> 64 -> D on standardised embeddings."""
 
     name = "autoencoder"
+    unit = 10.0
     requires = frozenset({"embeddings"})
     fitted: ClassVar[dict[str, type]] = {"mean_": np.ndarray, "scale_": np.ndarray, "layers_": list}
     mean_: np.ndarray

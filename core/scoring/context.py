@@ -2,10 +2,11 @@
 
 A scan, a flood or guessed passwords write lines that alone read like harmless oddities; what tells them apart is that
 the other lines of the same client are unusual too. Alerts of one host vouch for one another in the same way in Polonium
-(Chau et al., SDM 2011: guilt by association). With S the fused score of a line's text, over the other lines of its
-session
+(Chau et al., SDM 2011: guilt by association). With S the fused score of a line's text and o the ordinary one, the mean
+of the lines learnt from, over the other lines of its session
 
-    D = sum of their S / (their number + 3),   c = max(0, D - 0.05) in hundredths,   S' = 1 - (1 - S) (1 - c)^4
+    D = (sum of their S + 3 o) / (their number + 3),   c = max(0, D - o - 0.05) in hundredths,
+    S' = 1 - (1 - S) (1 - c)^4
 
 A line of an ordinary source, a line alone and one without a session have c = 0, and S' is S exactly.
 """
@@ -19,8 +20,8 @@ import polars as pl
 
 from core.scoring.fusion import SCORE_DECIMALS
 
-PRIOR_LINES = 3  # of score 0, beside the others: a few odd lines prove little
-ORDINARY = 0.05  # what the lines of ordinary sources reach on average
+PRIOR_LINES = 3  # of the ordinary score, beside the others: a few odd lines prove little
+MARGIN = 0.05  # above the ordinary score, which the lines of ordinary sources reach on average
 STRENGTH = 4  # how often the context counts, as if as many such lines had a say
 CONTEXT_DECIMALS = 2  # few values, so that a text has few contexts
 CONTEXT = "context"
@@ -29,12 +30,13 @@ UNUSUAL_SOURCE = "other lines of its source are unusual"
 """The reason that context gives."""
 
 
-def contexts(counts: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
+def contexts(counts: pl.DataFrame, texts: pl.DataFrame, ordinary: float) -> pl.DataFrame:
     """What the other lines of its session say of each session's text.
 
     Args:
         counts: one row a session and text: session, text_id, count (lines, 1 or more).
         texts: text_id and score (fused, 0 to 1, rounded to SCORE_DECIMALS).
+        ordinary: mean score of the lines learnt from, 0 to 1.
 
     Returns:
         `counts` with the column context: 0 where the others are ordinary or there are none, rising to nearly 1.
@@ -43,9 +45,9 @@ def contexts(counts: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
     own = (pl.col("score") * units).round().cast(pl.Int64)  # whole numbers: their sums know no order
     others = (own * pl.col("count")).sum().over("session") - own
     n_others = pl.col("count").sum().over("session") - 1
-    mean = others / units / (n_others + PRIOR_LINES)
+    excess = (others / units - ordinary * n_others) / (n_others + PRIOR_LINES)  # D - o
     rows = counts.join(texts.select("text_id", "score"), on="text_id", how="left", maintain_order="left")
-    context = (mean - ORDINARY).clip(lower_bound=0.0).round(CONTEXT_DECIMALS)
+    context = (excess - MARGIN).clip(lower_bound=0.0).round(CONTEXT_DECIMALS)
     return rows.select(*counts.columns, context.alias(CONTEXT))
 
 
@@ -88,14 +90,15 @@ class InContext:
         return lines.with_columns(found.select(pl.coalesce("new_id", "new_id_kept").alias("text_id"))["text_id"])
 
 
-def in_context(texts: pl.DataFrame, counts: pl.DataFrame) -> InContext:
+def in_context(texts: pl.DataFrame, counts: pl.DataFrame, ordinary: float) -> InContext:
     """Part texts by the context of their lines; scores stay those of the texts.
 
     Args:
         texts: N distinct texts with count and score, text_id from 0.
         counts: one row a session and text: session, text_id, count.
+        ordinary: mean score of the lines learnt from, 0 to 1.
     """
-    found = contexts(counts, texts).filter(pl.col(CONTEXT) > 0)
+    found = contexts(counts, texts, ordinary).filter(pl.col(CONTEXT) > 0)
     copies = found.group_by("text_id", CONTEXT).agg(pl.col("count").sum().alias("lines")).sort("text_id", CONTEXT)
     taken = copies.group_by("text_id").agg(pl.col("lines").sum())
     left = pl.col("count") - pl.col("lines").fill_null(0)

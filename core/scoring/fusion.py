@@ -1,16 +1,13 @@
 """L7: raw scores [B, S] -> calibrated -> fused -> threshold.
 
-**Calibration keeps distances on a log scale.** With x = ln(0.1 + raw) and z = (x - low) / (high - low), a raw score
-becomes
+**Calibration keeps distances on a log scale.** Raw scores come in natural units (1: as far as two ordinary texts are
+from each other, or what the scorer's `unit` says). With z = ln(1 + 10 raw / unit) / ln 11, a raw score becomes
 
-    0 below low,   z / 2 up to high,   1 - 1 / (2 z) beyond
+    z / 2 up to one unit,   1 - 1 / (2 z) beyond
 
-where low is the median and high the 99% quantile of x over held-back lines: 0 is an everyday line, 0.5 a line as odd as
-one in a hundred. Twice as far beyond it still shows, where ranks, p-values and a logistic curve soon say 1 to all.
-
-**Few held-back texts.** Raw scores come in natural units (1: as far as two ordinary texts are from each other, one
-radius, one nat), so low and high are drawn towards those of a typical log as if it had lent five texts of its own:
-one held-back text, or none, still gives a usable scale. And high is at least a factor of two in raw score above low.
+so that 0.5 is clearly abnormal, and twice as far beyond it still shows, where ranks, p-values and a logistic curve soon
+say 1 to all. The units are the same for every log: scales learnt from the few texts a log holds back moved with chance
+(docs/decisions.md).
 
 Severity is not calibrated: it already means the same for every log (`calibrated = True` on the scorer).
 """
@@ -33,14 +30,7 @@ SCORE_DECIMALS = 4
 FUSION_FILE = "fusion.json"
 FALLBACK_THRESHOLD = 0.5
 
-_OFFSET = 0.1  # raw scores below it are all close to zero
-_HIGH_QUANTILE = 0.99
-_TYPICAL_LOW, _TYPICAL_HIGH = math.log(_OFFSET + 0.1), math.log(_OFFSET + 1.0)
-_TYPICAL_TEXTS = 5  # how many held-back texts the typical log weighs
-_LEAST_WIDTH = math.log(2)
-
-Scale = tuple[float, float]
-"""low and high of a scorer."""
+_STEEPNESS = 10.0  # raw scores below a tenth of a unit are all close to zero
 
 
 class Fusion:
@@ -54,10 +44,12 @@ class Fusion:
 
     Attributes:
         threshold_: a line is flagged where its fused score is at or above it; in (0, 1].
+        ordinary_: mean fused score of normal lines, 0 to 1.
     """
 
     threshold_: float
-    _scales: dict[str, Scale | None]  # None for a scorer that needs no calibration
+    ordinary_: float
+    _scorers: list[str]
 
     def __init__(self, weights: dict[str, float], combine: str = "sum", false_alarm_rate: float = 0.01) -> None:
         self.weights = weights
@@ -65,12 +57,11 @@ class Fusion:
         self.false_alarm_rate = false_alarm_rate
 
     def fit(self, raw: dict[str, np.ndarray], counts: np.ndarray) -> Self:
-        """Learn scales and threshold from held-back texts.
+        """Learn threshold and ordinary score from held-back texts.
 
         Args:
             raw: scorer name to raw scores [B] of texts the scorers have not learnt from.
-            counts: [B] lines that had each text. B may be 0: then the scales are those of a typical log and the
-                threshold is one half.
+            counts: [B] lines that had each text. B may be 0: then the threshold is one half, the ordinary score 0.
 
         Raises:
             WorkbenchError: for a setting out of range, an unknown scorer, a weight without scores, or scores that are
@@ -82,21 +73,22 @@ class Fusion:
                     f"{name}: held-back scores must be finite, one for each of {counts.shape[0]} texts; "
                     f"found shape {scores.shape}"
                 )
-        self._scales = {
-            name: None if scorer_class(name).calibrated else scale_of(scores, counts) for name, scores in raw.items()
-        }
+        for name in raw:
+            scorer_class(name)  # refuses an unknown name
+        self._scorers = list(raw)
         self._check_settings()
         self.set_threshold(self.combine(self.calibrate(raw)), counts)
         return self
 
     def set_threshold(self, fused: np.ndarray, weights: np.ndarray) -> None:
-        """Set `threshold_` for the false-alarm rate from a better picture of normal lines than `fit` had.
+        """Set `threshold_` for the false-alarm rate, and `ordinary_`, from another picture of normal lines.
 
         Args:
             fused: [B] fused scores, as `combine` gives them.
             weights: [B] lines, or share of the lines to expect, that have each score.
         """
         self.threshold_ = upper_quantile(fused, weights, self.false_alarm_rate)
+        self.ordinary_ = round(float(np.average(fused, weights=weights)), SCORE_DECIMALS) if len(fused) else 0.0
 
     def calibrate(self, raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Raw scores to calibrated ones, in the order of `raw`.
@@ -113,8 +105,8 @@ class Fusion:
         self._check_known(raw)
         values = {}
         for name, scores in raw.items():
-            scale = self._scales[name]
-            values[name] = np.clip(scores, 0.0, 1.0) if scale is None else calibrated(scores, *scale)
+            kind = scorer_class(name)
+            values[name] = np.clip(scores, 0.0, 1.0) if kind.calibrated else calibrated(scores / kind.unit)
         return values
 
     def combine(self, calibrated: dict[str, np.ndarray]) -> np.ndarray:
@@ -155,14 +147,14 @@ class Fusion:
         }
 
     def with_weights(self, weights: dict[str, float]) -> Fusion:
-        """Other weights on the same calibration. The threshold stays until `set_threshold` is told their scores.
+        """Other weights on the same calibration. Threshold and ordinary score stay until `set_threshold` is told.
 
         Raises:
             WorkbenchError: for a weight out of range or of a scorer that was not fitted.
         """
         other = Fusion(dict(weights), self.combine_rule, self.false_alarm_rate)
         self._check_known({})
-        other._scales, other.threshold_ = self._scales, self.threshold_
+        other._scorers, other.threshold_, other.ordinary_ = self._scorers, self.threshold_, self.ordinary_
         other._check_settings()
         return other
 
@@ -178,7 +170,8 @@ class Fusion:
             "combine": self.combine_rule,
             "false_alarm_rate": self.false_alarm_rate,
             "threshold": self.threshold_,
-            "scales": self._scales,
+            "ordinary": self.ordinary_,
+            "scorers": self._scorers,
         }
         (folder / FUSION_FILE).write_text(json.dumps(values, indent=1) + "\n", "utf-8")
 
@@ -193,16 +186,12 @@ class Fusion:
         try:
             values = json.loads(path.read_text("utf-8"))
             fusion = cls(values["weights"], values["combine"], float(values["false_alarm_rate"]))
-            fusion._scales = {
-                name: None if scale is None else (float(scale[0]), float(scale[1]))
-                for name, scale in values["scales"].items()
-            }
+            fusion._scorers = [str(scorer_class(name).name) for name in values["scorers"]]
+            fusion.ordinary_ = float(values["ordinary"])
             fusion.threshold_ = float(values["threshold"])
             fusion._check_settings()
-            if not all(
-                scale is None or -math.inf < scale[0] < scale[1] < math.inf for scale in fusion._scales.values()
-            ):
-                raise ValueError("a scale is not a pair of rising numbers")
+            if not 0 <= fusion.ordinary_ <= 1:
+                raise ValueError("the ordinary score is not between 0 and 1")
             if not 0 < fusion.threshold_ <= 1:
                 raise ValueError("the threshold is not above 0 and at most 1")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, WorkbenchError) as error:
@@ -222,10 +211,10 @@ class Fusion:
             raise WorkbenchError("every weight is zero: give at least one scorer a weight above zero")
 
     def _check_known(self, names: dict[str, Any]) -> None:
-        if not hasattr(self, "_scales"):
+        if not hasattr(self, "_scorers"):
             raise WorkbenchError("the fusion is not fitted; fit it or load a bundle first")
-        if unknown := [name for name in names if name not in self._scales]:
-            raise WorkbenchError(f"no scorer {', '.join(unknown)} was fitted; fitted: {', '.join(self._scales)}")
+        if unknown := [name for name in names if name not in self._scorers]:
+            raise WorkbenchError(f"no scorer {', '.join(unknown)} was fitted; fitted: {', '.join(self._scorers)}")
 
 
 def upper_quantile(fused: np.ndarray, weights: np.ndarray, false_alarm_rate: float) -> float:
@@ -247,30 +236,7 @@ def upper_quantile(fused: np.ndarray, weights: np.ndarray, false_alarm_rate: flo
     return round(min(float(fused[order][too_many][0]) + 10.0**-SCORE_DECIMALS, 1.0), SCORE_DECIMALS)
 
 
-def scale_of(scores: np.ndarray, counts: np.ndarray) -> Scale:
-    """The scale of one scorer.
-
-    Args:
-        scores: [B] raw scores of held-back texts, 0 or more; may be empty.
-        counts: [B] lines that had each.
-
-    Returns:
-        Median and 99% quantile of ln(0.1 + raw) over the lines, drawn to a typical log's the fewer texts there are.
-    """
-    n_texts = len(scores)
-    low, high = _TYPICAL_LOW, _TYPICAL_HIGH
-    if n_texts:
-        found = np.quantile(_log(scores), (0.5, _HIGH_QUANTILE), weights=counts, method="inverted_cdf")
-        low = (n_texts * float(found[0]) + _TYPICAL_TEXTS * low) / (n_texts + _TYPICAL_TEXTS)
-        high = (n_texts * float(found[1]) + _TYPICAL_TEXTS * high) / (n_texts + _TYPICAL_TEXTS)
-    return low, max(high, low + _LEAST_WIDTH)
-
-
-def calibrated(scores: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Raw scores [B] to [0, 1] on a scale: 0 at or below low, 0.5 at high, towards 1 beyond; order kept."""
-    z = (_log(scores) - low) / (high - low)
-    return np.where(z < 1.0, np.maximum(z, 0.0) / 2, 1.0 - 0.5 / np.maximum(z, 1.0))
-
-
-def _log(scores: np.ndarray) -> np.ndarray:
-    return np.asarray(np.log(_OFFSET + np.maximum(scores, 0.0)))
+def calibrated(raw: np.ndarray) -> np.ndarray:
+    """Raw scores [B] in units, 0 or more, to [0, 1]: 0 at 0, 0.5 at one unit, towards 1 beyond; order kept."""
+    z = np.log1p(_STEEPNESS * np.maximum(raw, 0.0)) / math.log1p(_STEEPNESS)
+    return np.asarray(np.where(z < 1.0, z / 2, 1.0 - 0.5 / np.maximum(z, 1.0)))

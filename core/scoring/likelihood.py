@@ -17,6 +17,7 @@ class LikelihoodScorer(BaseScorer):
     """Mean surprise of a text's tokens. The network has done the learning; nothing is fitted here."""
 
     name = "likelihood"
+    unit = 10.0
     requires = frozenset({"token_surprise"})
 
     def fit(self, batch: EncodedBatch) -> Self:

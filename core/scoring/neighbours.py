@@ -28,6 +28,7 @@ DistanceRows = Callable[[np.ndarray], np.ndarray]
 
 _CHUNK_CELLS = 2_000_000  # distances held at a time: 16 MB, and about five times that while sorting
 _SPREAD_ROWS = 1_000  # texts whose distances to all others give the mean pairwise distance
+_OFFSET = 0.1  # in units of the distance: what lies nearer is hardly told apart
 _ROUNDING = 6  # decimals kept, so that matrix shapes do not show in a score
 
 
@@ -53,6 +54,9 @@ class LineBank:
     ) -> np.ndarray:
         """Distance within which a share of all lines lies, the query's own line left out; mean over the shares.
 
+        The mean is geometric, of distance + 0.1: a text that nobody has comes out far from every share, a rare page of
+        a site only from the large ones, and an arithmetic mean would let the large ones rule.
+
         Args:
             queries: normalized texts, length B.
             distances: gives their distances to the bank, 0 or more.
@@ -72,9 +76,9 @@ class LineBank:
             for mass in masses:
                 # min: the own line left out, fewer lines than the mass may remain
                 place = np.minimum((reached < mass).sum(axis=1), near.shape[1] - 1)
-                total += near[np.arange(len(near)), place]
-            result[rows] = total / len(masses)
-        return result.round(_ROUNDING)
+                total += np.log(_OFFSET + near[np.arange(len(near)), place])
+            result[rows] = np.exp(total / len(masses)) - _OFFSET
+        return np.maximum(result, 0.0).round(_ROUNDING)
 
     def line_distance(self, queries: list[str], distances: DistanceRows) -> np.ndarray:
         """`mass_distance` for the share ONE_LINE alone, without sorting: [B] float64, higher is more abnormal."""

@@ -1,4 +1,4 @@
-"""`novelty`: how rare a text is, a text never seen before rarest of all. A baseline kept for good."""
+"""`novelty`: whether a text was ever seen, and among those seen how rare it is. A baseline kept for good."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from core.scoring.neighbours import check_counts, distinct_texts
 from core.scoring.scorer import BaseScorer
 
 _SEEN_ONCE = 0.5  # lines a text counts for where only its own line had it
-_NEVER_SEEN = 0.25  # and where no line had it
+_RARITY = 0.02  # how far the rarest text seen is from the commonest, where 1 is a text never seen
 
 
 class NoveltyScorer(BaseScorer):
-    """One line in how many has the same text, the text's own line left out once.
+    """1 for a text that no learnt line had; else a little for its rarity, its own line left out once.
 
-    Not its logarithm, the rarity in nats: calibration takes one itself, and after two of them a text never seen would
-    hardly stand out from one seen once.
+    Only a little: a file scored against itself knows all its texts, and most of its rare ones are harmless.
     """
 
     name = "novelty"
@@ -41,15 +40,16 @@ class NoveltyScorer(BaseScorer):
         """Rarity of each text.
 
         Returns:
-            [B] float64 in learnt lines, above 0, higher is more abnormal; highest for every text never seen.
+            [B] float64 from 0 to 1, higher is more abnormal; 1 for every text never seen and for no other.
 
         Raises:
             WorkbenchError: where the scorer is not fitted.
         """
         self.check_fitted()
         self.check_input(batch)
-        lines = np.array([self._lines_of.get(text, _NEVER_SEEN) for text in batch.texts])
-        return self._n_lines / lines
+        lines = np.array([self._lines_of.get(text, 0.0) for text in batch.texts])
+        rarity = np.log(self._n_lines / np.maximum(lines, _SEEN_ONCE)) / np.log(self._n_lines / _SEEN_ONCE)
+        return np.where(lines > 0, _RARITY * rarity, 1.0)
 
     def known_share(self, texts: list[str], counts: np.ndarray) -> float:
         """Share of lines whose text was learnt, 0 to 1; 0 where there are no lines."""

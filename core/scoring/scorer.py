@@ -29,6 +29,7 @@ class BaseScorer(ABC):
         requires: fields of EncodedBatch needed beyond texts, counts and levels.
         calibrated: True where `score` is already in [0, 1] and means the same for every log, so that fusion
             passes it through unchanged.
+        unit: a raw score of this size is clearly abnormal in most logs: it is calibrated to one half.
         fitted: each attribute that `fit` sets, with its type: np.ndarray, float, or list (of str or of np.ndarray).
             Empty for a scorer that learns nothing.
         seed: of every random choice in `fit`.
@@ -37,6 +38,7 @@ class BaseScorer(ABC):
     name: str
     requires: frozenset[str] = frozenset()
     calibrated: bool = False
+    unit: float = 1.0
     fitted: ClassVar[dict[str, type]] = {}
 
     def __init__(self, seed: int = 0) -> None:

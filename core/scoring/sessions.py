@@ -16,7 +16,7 @@ import polars as pl
 
 from core.errors import BundleError
 from core.records import EncodedBatch
-from core.scoring.fusion import SCORE_DECIMALS, calibrated, scale_of, upper_quantile
+from core.scoring.fusion import SCORE_DECIMALS, calibrated, upper_quantile
 from core.scoring.tfidf import TfidfScorer
 
 SESSIONS_FILE = "sessions.json"
@@ -46,7 +46,6 @@ class SessionScorer:
         distinct = sessions.group_by("document", maintain_order=True).agg(pl.len().alias("count"))
         self.count_vector_ = TfidfScorer().fit(_batch(distinct["document"].to_list(), distinct["count"].to_numpy()))
         rarity = self._rarity(sessions)
-        self.scale_ = scale_of(rarity, np.ones(len(rarity), dtype=np.int64))
         score = self._fused(rarity, sessions["worst_line"].to_numpy())
         self.threshold_ = upper_quantile(score, np.ones(len(score)), self.false_alarm_rate)
         return self
@@ -76,7 +75,7 @@ class SessionScorer:
         """Write the parts into an existing folder."""
         (folder / "count_vector").mkdir()
         self.count_vector_.save(folder / "count_vector")
-        values = {"scale": self.scale_, "threshold": self.threshold_, "false_alarm_rate": self.false_alarm_rate}
+        values = {"threshold": self.threshold_, "false_alarm_rate": self.false_alarm_rate}
         (folder / SESSIONS_FILE).write_text(json.dumps(values) + "\n", "utf-8")
 
     @classmethod
@@ -89,8 +88,6 @@ class SessionScorer:
         try:
             values = json.loads((folder / SESSIONS_FILE).read_text("utf-8"))
             scorer = cls(float(values["false_alarm_rate"]))
-            low, high = values["scale"]
-            scorer.scale_ = (float(low), float(high))
             scorer.threshold_ = float(values["threshold"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BundleError(f"{folder / SESSIONS_FILE}: damaged ({error}); train the model again") from error
@@ -108,7 +105,7 @@ class SessionScorer:
 
     def _fused(self, rarity: np.ndarray, worst_line: np.ndarray) -> np.ndarray:
         """[B] mean of the two, each 0 to 1."""
-        fused: np.ndarray = np.round((calibrated(rarity, *self.scale_) + worst_line) / 2, SCORE_DECIMALS)
+        fused: np.ndarray = np.round((calibrated(rarity) + worst_line) / 2, SCORE_DECIMALS)
         return fused
 
 

@@ -1,70 +1,95 @@
-"""`shape`: how a request is built, whatever its words: paths, parameters, and punctuation where none belongs.
+"""`shape`: how a request is built, its rare words left out: marks, parameters and common words, and where they meet.
 
-A new page has new words in a known shape (`/favicon.ico` is `/a.a`); an injection has a shape no client writes
-(`/a.a?a=<a>a(a)</a>`). Runs of letters become `a`, runs of digits `0`; terms are sequences of two to four characters,
-weighted as terms.py. Other lines have no shape: there, words and their order say more, and all score 0.
+A new page has new words in a known build; an injection has a build no client writes. Words on few of the learnt lines
+become `<a>` (letters), `<0>` (digits) or `<x>` (both), so that novel names weigh nothing and strange places of quotes
+and brackets all. Other lines keep their words: there, they say more than their order.
 
-Character sequences for attacks in requests: Kruegel and Vigna, "Anomaly detection of web-based attacks", CCS 2003.
+Source of the idea: structure apart from content in requests, Kruegel and Vigna, "Anomaly detection of web-based
+attacks", CCS 2003. Terms are weighted as terms.py says.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Set
 from dataclasses import replace
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
 from core.records import EncodedBatch
 from core.scoring.terms import TermNeighbours
 
-_REQUEST = re.compile(r"(?:get|post|put|head|delete|options|patch|connect|trace|propfind) /|.* [1-5]xx$", re.DOTALL)
-_LETTERS = re.compile(r"[^\W\d_]+")
-_DIGITS = re.compile(r"\d+")
-_LENGTHS = (2, 3, 4)
+RARE_SHARE = 0.003  # of the learnt lines: words on fewer are left out
+
+_REQUEST = re.compile(
+    r"(?:get|post|put|head|delete|options|patch|connect|trace|propfind) (?:/|https?://)|.* [1-5]xx$", re.DOTALL
+)
+_TERM = re.compile(r"\w+|[^\w\s]")
 
 
 class ShapeScorer(TermNeighbours):
-    """Distance to the nearest shape of a learnt request, a shape's own line left out once."""
+    """Distance of a text's shape to shares of all lines, a shape's own line left out once."""
 
     name = "shape"
+    fitted: ClassVar[dict[str, type]] = TermNeighbours.fitted | {"common_": str}
+    common_: str  # words kept in shapes, parted by spaces
 
     @staticmethod
     def terms(text: str) -> list[str]:
-        """Sequences of two to four characters."""
-        return [text[at : at + length] for length in _LENGTHS for at in range(len(text) - length + 1)]
+        """Words, marks and the places of rare words of a shape."""
+        return text.split(" ")
 
     def fit(self, batch: EncodedBatch) -> Self:
-        """Keep the shapes and the lines that had each.
+        """Learn which words are common; keep the shapes and the lines that had each.
 
         Raises:
             WorkbenchError: where the batch is empty.
         """
-        return super().fit(_shapes(batch))
+        self.check_fit_input(batch)
+        lines_with: Counter[str] = Counter()
+        for text, count in zip(batch.texts, batch.counts.tolist(), strict=True):
+            lines_with.update(dict.fromkeys(_TERM.findall(text), count))
+        least = RARE_SHARE * float(batch.counts.sum())
+        self.common_ = " ".join(word for word, lines in lines_with.items() if lines >= least)
+        return super().fit(self._shapes(batch))
 
     def score(self, batch: EncodedBatch) -> np.ndarray:
-        """Distance to the nearest learnt shape, in mean pairwise distances of the learnt shapes.
+        """Mean distance to the nearest shares of lines, in mean pairwise distances of the learnt shapes.
 
         Returns:
-            [B] float64, 0 or more, higher is more abnormal; 0 for a line that is no request.
+            [B] float64, 0 or more, higher is more abnormal.
 
         Raises:
             WorkbenchError: where the scorer is not fitted.
         """
-        shapes = _shapes(batch)
+        self.check_fitted()
+        self.check_input(batch)
+        shapes = self._shapes(batch)
         vectors = self._queries(shapes)
-        distance = self._bank.line_distance(shapes.texts, lambda rows: self._distances(vectors[rows]) / self.spread_)
-        return np.where([bool(text) for text in shapes.texts], distance, 0.0)
+        return self._bank.mass_distance(shapes.texts, lambda rows: self._distances(vectors[rows]) / self.spread_)
+
+    def _shapes(self, batch: EncodedBatch) -> EncodedBatch:
+        common = set(self.common_.split(" "))
+        return replace(batch, texts=[shape(text, common) for text in batch.texts])
 
 
-def shape(text: str) -> str:
-    """The shape of a normalized text; "" where it is no request.
+def shape(text: str, common: Set[str]) -> str:
+    """The shape of a normalized text.
 
-    >>> shape("get /shop/item.php?id=num' or 'a'='a mozilla 2xx")
-    "a /a/a.a?a=a' a 'a'='a a 0a"
+    >>> shape("get /shop/item7.php?id=num' or 'a'='a 2xx", {"get", "num", "php", "id", "2xx"})
+    "get / <a> / <x> . php ? id = num ' <a> ' <a> ' = ' <a> 2xx"
+    >>> shape("session opened for user root", set())
+    'session opened for user root'
     """
-    return _DIGITS.sub("0", _LETTERS.sub("a", text)) if _REQUEST.match(text) else ""
+    words = _TERM.findall(text)
+    if _REQUEST.match(text):
+        words = [word if word in common else _place_of(word) for word in words]
+    return " ".join(words)
 
 
-def _shapes(batch: EncodedBatch) -> EncodedBatch:
-    return replace(batch, texts=[shape(text) for text in batch.texts])
+def _place_of(word: str) -> str:
+    if not (word.isalnum() or "_" in word):
+        return word
+    return "<0>" if word.isdigit() else "<a>" if word.isalpha() else "<x>"

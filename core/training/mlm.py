@@ -96,7 +96,7 @@ def train_mlm(
 
     Returns:
         The network and its history: step, train_loss (mean since the last entry), held_back_loss (None without held
-        back texts), both in nats a masked token, and seconds since the start.
+        back texts), both in nats a masked token, and seconds since the start. For 0 steps, random weights and none.
 
     Raises:
         InputError: where there is no text.
@@ -120,6 +120,10 @@ def train_mlm(
         stack.enter_context(torch.random.fork_rng(devices=[]))
         folder = checkpoints or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         torch.manual_seed(seed)
+        if not training_config.max_steps:
+            untrained = TinyLogBert(network_config).eval()
+            untrained.load_state_dict(_rounded(BertForMaskedLM(_bert_config(network_config)), untrained))
+            return untrained, []
         fingerprint = _fingerprint(ids, counts.tolist(), held_back_ids, network_config, training_config, seed)
         watch = _Watch(network_config, held_back, progress, measure, checkpoints, fingerprint)
         trainer = _MaskedTrainer(
@@ -321,9 +325,9 @@ def _held_back_batches(
 
 
 def _check_settings(network: NetworkConfig, training: TrainingConfig) -> None:
-    if training.max_steps < 1 or training.batch_size < 1 or not 0 < training.mask_probability < 1:
+    if training.max_steps < 0 or training.batch_size < 1 or not 0 < training.mask_probability < 1:
         raise WorkbenchError(
-            "training settings: max_steps and batch_size must be 1 or more and mask_probability between 0 and 1, "
+            "training settings: max_steps must be 0 or more, batch_size 1 or more, mask_probability between 0 and 1, "
             f"found {training.max_steps}, {training.batch_size} and {training.mask_probability}"
         )
     if min(dataclasses.astuple(network)) < 1 or network.hidden_size % network.n_heads:

@@ -21,7 +21,7 @@ def judged_in_context(detector: LogDetector, texts: pl.DataFrame, counts: pl.Dat
     """
     if counts is None:
         counts = pl.DataFrame(schema={"session": pl.String, "text_id": pl.UInt32, "count": pl.Int64})
-    found = in_context(texts, counts)
+    found = in_context(texts, counts, detector.fusion_.ordinary_)
     calibrated = {name: found.texts[name].to_numpy() for name in detector.scorers_}
     score = raised(found.texts["score"].to_numpy(), found.texts[CONTEXT].to_numpy())
     reason = pl.Series(reasons_in_context(found.texts, score, calibrated, detector.fusion_), dtype=pl.String)

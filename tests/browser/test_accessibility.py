@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from core import workbench
 from core.config import Config
+from core.detector import FORMAT_NUMBER
 from tests.browser.watched import Watched
 from tests.builders import store_run
 
@@ -59,7 +60,7 @@ def store_model(folder: Path) -> None:
     folder.mkdir(parents=True)
     history = [{"step": n, "train_loss": 9 - n / 25, "held_back_loss": 9 - n / 30, "seconds": n} for n in (25, 50)]
     facts = {"created_utc": "2026-11-18T06:00:00Z", "n_lines": 60, "n_texts": 4, "threshold": 0.5}
-    bundle = {"format": 1, "config": Config().to_dict(), **facts, "history": history}
+    bundle = {"format": FORMAT_NUMBER, "config": Config().to_dict(), **facts, "history": history}
     (folder / "bundle.json").write_text(json.dumps(bundle))
     (folder / "README.md").write_text(
         "# shop\n\n- learnt from `60` lines\n\n| scorer | weight |\n|---|---|\n| knn | 1 |\n"
