@@ -1,212 +1,328 @@
-"""Detection quality without labels: every scorer, the fused score and plain baselines in one table.
+"""Detection quality without labels, by family of logs: every scorer, the fused score, plain baselines.
 
-    python -m benchmarks.quality [--data ../shared/data/logs] [--tests web_mix ...] [--seeds 0 1 2] [--json OUT]
+    python -m benchmarks.quality [--data ../shared/data/logs] [--tests web_mix ...] [--seeds 0 1 2] [--kept FOLDER]
 
-Labels are read to measure, never to fit, to choose or to set a threshold. Tests:
-  bgl_self   2,000 lines of Blue Gene/L scored against themselves
-  bgl_first  the first 10,000 lines of Blue Gene/L as history, the 2,000 scored
-  web_mix    the first 70% of an intranet's access log as history; its rest with 300 scanner lines mixed in
-  web_self   that mixed file scored against itself
+The tests are those of benchmarks/families.py. Labels are read to measure, never to fit or to set a threshold. Rows
+beside the scorers: the fused score; without severity; of the scorers that need no network; with a network of random
+weights in place of the trained one. Session tests are measured by session.
+
+"Honest" is the fused score under the weights that were best, of 300 drawn at random and the default, on the *other*
+families (the mean over families of their tests' PR-AUC): no label of a family has a say in its own row.
+
+`--kept` stores each test and seed as it is done and reads back what is there, so that a run can be cut and taken up.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
-import gzip
 import json
 import platform
-import random
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import polars as pl
 
+from benchmarks.baselines import baselines
+from benchmarks.families import APART, FAMILIES, Test
 from core.config import Config
 from core.detector import LogDetector
-from core.evaluate import ranking_metrics, threshold_metrics
+from core.evaluate import bootstrap_intervals, ranking_metrics, threshold_metrics
+from core.scoring.sessions import SessionScorer
 from core.tokenization.normalize import Normalizer
 
 ROOT = Path(__file__).resolve().parents[1]
-BASELINES = ("TF-IDF 1-NN, white space", "TF-IDF 1-NN, words and punctuation", "TF-IDF isolation forest", "rarity")
 CLASSIC = ("novelty", "tfidf", "shape", "severity")
+N_CANDIDATES = 300
+CANDIDATE_WEIGHTS = (0.0, 0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
+ALONE = "fused", "fused, no severity", "fused, classic only", "fused, random network"
+
+Rows = dict[str, dict[str, float]]
 
 
-class Test(NamedTuple):
-    """History to learn from (None: the scored lines themselves), lines to score and their labels."""
-
-    history: list[str] | None
-    lines: list[str]
-    labels: list[int]
-
-
-def read_set(data: Path, name: str) -> list[dict[str, str]]:
-    with gzip.open(data / name / "lines.csv.gz", "rt", newline="") as handle:
-        return list(csv.DictReader(handle))
+def candidates(scorers: Sequence[str]) -> list[dict[str, float]]:
+    """The default weights, and others drawn at random, the same in every test."""
+    draw = np.random.default_rng(0)
+    drawn = [dict(zip(scorers, draw.choice(CANDIDATE_WEIGHTS, len(scorers)), strict=True)) for _ in range(N_CANDIDATES)]
+    return [Config().scoring.weights, *(weights for weights in drawn if sum(weights.values()) > 0)]
 
 
-def make_test(data: Path, name: str) -> Test:
-    if name.startswith("bgl"):
-        scored = read_set(data, "bgl_2k")
-        history = [row["line"] for row in read_set(data, "bgl_first10k")] if name == "bgl_first" else None
-        return Test(history, [row["line"] for row in scored], [int(row["label"]) for row in scored])
-    normal = [row["line"] for row in read_set(data, "ait_harrison_access_normal")]
-    cut = int(0.7 * len(normal))
-    draw = random.Random(0)
-    attacks = draw.sample([row["line"] for row in read_set(data, "apache_scanner_logs")], 300)
-    mixed = [(line, 0) for line in normal[cut:]] + [(line, 1) for line in attacks]
-    draw.shuffle(mixed)
-    return Test(normal[:cut] if name == "web_mix" else None, [line for line, _ in mixed], [label for _, label in mixed])
+@dataclasses.dataclass(frozen=True)
+class Lines:
+    """Lines as texts: the distinct ones, the text of each line, and the counts of sessions where there are any."""
+
+    texts: pl.DataFrame
+    text_of_line: np.ndarray
+    sessions: pl.DataFrame | None
+
+    @classmethod
+    def of(cls, lines: list[str], sessions: list[str] | None) -> Lines:
+        """Lines as a model reads them."""
+        normalizer = Normalizer()
+        table = normalizer.process(1, pl.Series(lines), None, None if sessions is None else pl.Series(sessions))
+        counts = None
+        if sessions is not None:
+            counts = (
+                table.drop_nulls("text_id")
+                .group_by("session", "text_id")
+                .agg(pl.len().cast(pl.Int64).alias("count"), pl.col("line_no").min().alias("first_line_no"))
+                .sort("first_line_no", "session", "text_id")
+            )
+        return cls(normalizer.texts(), table["text_id"].to_numpy(), counts)
 
 
-def texts_of(lines: list[str]) -> tuple[pl.DataFrame, np.ndarray]:
-    """Distinct texts, and the text of each line."""
-    normalizer = Normalizer()
-    table = normalizer.process(1, pl.Series(lines))
-    return normalizer.texts(), table["text_id"].to_numpy()
+class Measured:
+    """Scores of a test's texts to measures, by line or by session."""
 
+    def __init__(self, test: Test, history: Lines, scored: Lines) -> None:
+        self.history, self.scored = history, scored
+        self.labels = np.array(test.labels)
+        if scored.sessions is not None:
+            of_session = pl.DataFrame({"session": test.sessions, "label": test.labels}).group_by("session").max()
+            self.label_of_session = dict(of_session.iter_rows())
 
-def baselines(history: pl.DataFrame, scored: pl.DataFrame, self_fit: bool) -> dict[str, np.ndarray]:
-    """Scores [N] of methods a pipeline of scikit-learn gives; higher is more abnormal."""
-    from sklearn.ensemble import IsolationForest
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.neighbors import NearestNeighbors
+    def row(self, score: np.ndarray, of_history: np.ndarray | None = None, threshold: float | None = None) -> Any:
+        """Measures of texts' scores [N].
 
-    history = history.group_by("normalized_text", maintain_order=True).agg(pl.col("count").sum())
-    known, queries = history["normalized_text"].to_list(), scored["normalized_text"].to_list()
-    count = dict(history.select("normalized_text", "count").iter_rows())
-    found = {}
-    for name, pattern in zip(BASELINES, (r"\S+", r"\w+|[^\w\s]"), strict=False):
-        vectorizer = TfidfVectorizer(token_pattern=pattern)
-        bank = vectorizer.fit_transform(known)
-        own = int(self_fit and len(known) > 1)  # its own text is no neighbour, but for another line that has it
-        neighbours = NearestNeighbors(n_neighbors=1 + own, metric="cosine").fit(bank)
-        distances = neighbours.kneighbors(vectorizer.transform(queries))[0][:, -1]
-        found[name] = np.array(
-            [0.0 if own and count[text] > 1 else distance for text, distance in zip(queries, distances, strict=True)]
-        )
-    weights = np.minimum(history["count"].to_numpy(), 1_000)
-    lines = np.repeat(np.arange(len(known)), weights)
-    forest = IsolationForest(random_state=0).fit(bank[lines])
-    found[BASELINES[2]] = -forest.score_samples(vectorizer.transform(queries))
-    found[BASELINES[3]] = np.array([-np.log((count.get(text, 0) + 0.5) / history["count"].sum()) for text in queries])
-    return found
+        By session, those of the session scorer; of the worst line where the history's scores are not given.
+        """
+        if self.scored.sessions is not None:
+            score, labels, threshold = self._by_session(score, of_history)
+            return self._measures(labels, score, threshold)
+        text_ids = self.scored.text_of_line
+        pairs = np.unique(np.stack([text_ids, self.labels], axis=1), axis=0)
+        distinct = ranking_metrics(pairs[:, 1], score[pairs[:, 0]], np.ones(len(pairs)))
+        row = self._measures(self.labels, score[text_ids], threshold) | {"pr_auc_distinct": distinct["pr_auc"]}
+        if threshold is not None:
+            rows = pl.DataFrame({"text": text_ids, "label": self.labels}).group_by("text", "label").len().sort("text")
+            found = bootstrap_intervals(
+                rows["label"].to_numpy(), score[rows["text"].to_numpy()], rows["len"].to_numpy().astype(float),
+                rows["text"].to_numpy(), threshold=threshold,
+            )  # fmt: skip
+            if found is not None:
+                row["low"], row["high"] = found["pr_auc"]
+        return row
 
-
-def measure(test: Test, seed: int) -> dict[str, dict[str, float]]:
-    """Row name to its measures, for one test and one seed."""
-    history = texts_of(test.lines if test.history is None else test.history)[0]
-    texts, text_of_line = texts_of(test.lines)
-    labels = np.array(test.labels)
-    started = time.perf_counter()
-    detector = LogDetector(Config(seed=seed)).fit(history)
-    fitted = time.perf_counter()
-    scored = detector.score(texts)
-    seconds = {"fit_seconds": fitted - started, "score_seconds": time.perf_counter() - fitted}
-
-    def row(scores: np.ndarray, threshold: float | None = None) -> dict[str, float]:
-        of_line = scores[text_of_line]
+    def _measures(self, labels: np.ndarray, score: np.ndarray, threshold: float | None) -> dict[str, float]:
         weights = np.ones(len(labels))
-        pairs = np.unique(np.stack([text_of_line, labels], axis=1), axis=0)  # one row a text and label
-        distinct = ranking_metrics(pairs[:, 1], scores[pairs[:, 0]], np.ones(len(pairs)))
-        found = ranking_metrics(labels, of_line, weights) | {"pr_auc_distinct": distinct["pr_auc"]}
-        return found if threshold is None else found | threshold_metrics(labels, of_line, weights, threshold)
+        found = ranking_metrics(labels, score, weights)
+        if threshold is None:
+            return found
+        return found | threshold_metrics(labels, score, weights, threshold)
 
-    calibrated = {name: scored[name].to_numpy() for name in detector.scorers_}
+    def _by_session(
+        self, score: np.ndarray, of_history: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, float | None]:
+        assert self.scored.sessions is not None  # noqa: S101
+        texts = self.scored.texts.with_columns(pl.Series("score", score))
+        if of_history is None or self.history.sessions is None:
+            worst = (
+                self.scored.sessions.join(texts.select("text_id", "score"), on="text_id")
+                .group_by("session", maintain_order=True)
+                .agg(pl.col("score").max())
+            )
+            return worst["score"].to_numpy(), self._labels(worst["session"]), None
+        learnt = self.history.texts.with_columns(pl.Series("score", of_history))
+        scorer = SessionScorer(Config().scoring.false_alarm_rate).fit(self.history.sessions, learnt)
+        found = scorer.score(self.scored.sessions, texts)
+        return found["score"].to_numpy(), self._labels(found["session"]), scorer.threshold_
+
+    def _labels(self, sessions: pl.Series) -> np.ndarray:
+        return np.array([self.label_of_session[session] for session in sessions])
+
+    def ceiling(self) -> dict[str, float]:
+        """What one who knew the label of every count vector would reach."""
+        assert self.scored.sessions is not None  # noqa: S101
+        vectors = (
+            self.scored.sessions.sort("session", "text_id")
+            .group_by("session", maintain_order=True)
+            .agg(pl.format("{}:{}", "text_id", "count").str.join(" ").alias("vector"))
+        )
+        vectors = vectors.with_columns(pl.Series("label", self._labels(vectors["session"])))
+        shares = vectors.with_columns(pl.col("label").mean().over("vector").alias("share"))
+        return ranking_metrics(shares["label"].to_numpy(), shares["share"].to_numpy(), np.ones(len(shares)))
+
+
+def measure(test: Test, seed: int) -> dict[str, Any]:
+    """Rows of one test and seed, PR-AUC of every candidate's weights, and seconds."""
+    scored = Lines.of(test.lines, test.sessions)
+    history = scored if test.history is None else Lines.of(test.history, test.history_sessions)
+    measured = Measured(test, history, scored)
+    started = time.perf_counter()
+    detector = LogDetector(Config(seed=seed)).fit(history.texts)
+    fitted = time.perf_counter()
+    found = detector.score(scored.texts)
+    seconds = {"fit": fitted - started, "score": time.perf_counter() - fitted}
+    by_session = test.sessions is not None
+    learnt = (found if history is scored else detector.score(history.texts)) if by_session else found
+    names = list(detector.scorers_)
     weights = detector.fusion_.weights
 
-    def fused(names: set[str]) -> np.ndarray:
-        return detector.fusion_.with_weights({name: weights[name] * (name in names) for name in weights}).combine(
-            calibrated
-        )
+    def fused(given: dict[str, float]) -> tuple[np.ndarray, np.ndarray | None]:
+        fusion = detector.fusion_.with_weights(given)
+        scores = [fusion.combine({name: table[name].to_numpy() for name in names}) for table in (found, learnt)]
+        return scores[0], scores[1] if by_session else None
 
-    rows = {name: row(scored[f"raw_{name}"].to_numpy()) for name in detector.scorers_}
-    rows["fused"] = row(scored["score"].to_numpy(), detector.threshold_) | seconds
-    rows["fused, no severity"] = row(fused(set(weights) - {"severity"}))
-    rows["fused, classic only"] = row(fused(set(CLASSIC)))
-    for name, scores in baselines(history, texts, test.history is None).items():
-        rows[name] = row(scores)
-    return rows
+    rows: Rows = {name: measured.row(found[f"raw_{name}"].to_numpy()) for name in names}
+    rows["fused"] = measured.row(*fused(weights), detector.threshold_)
+    rows["fused, no severity"] = measured.row(*fused(weights | {"severity": 0.0}))
+    rows["fused, classic only"] = measured.row(*fused({n: w * (n in CLASSIC) for n, w in weights.items()}))
+    rows["fused, random network"] = measured.row(*_with_random_network(seed, history, scored, by_session))
+    for name, score in baselines(history.texts, scored.texts, test.history is None).items():
+        rows[name] = measured.row(score)
+    if by_session:
+        rows["ceiling: label of each count vector"] = measured.ceiling()
+    tried = [measured.row(*fused(given))["pr_auc"] for given in candidates(names)]
+    return {"rows": rows, "candidates": tried, "seconds": seconds, "ranking_only": test.ranking_only} | {
+        "n_learnt": len(test.history or test.lines), "n_texts": len(history.texts), "n_scored": len(test.lines),
+        "self": test.history is None, "prevalence": _prevalence(test),
+    }  # fmt: skip
 
 
-def print_table(name: str, test: Test, seeds: list[int], runs: list[dict[str, dict[str, float]]]) -> None:
+def _with_random_network(
+    seed: int, history: Lines, scored: Lines, by_session: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Fused scores of the same design whose network was never trained."""
+    config = Config(seed=seed)
+    weighted = {name: weight for name, weight in config.scoring.weights.items() if weight}
+    config = dataclasses.replace(
+        config,
+        training=dataclasses.replace(config.training, max_steps=0),
+        scoring=dataclasses.replace(config.scoring, weights=weighted),
+    )
+    detector = LogDetector(config).fit(history.texts)
+    of_history = detector.score(history.texts)["score"].to_numpy() if by_session else None
+    return detector.score(scored.texts)["score"].to_numpy(), of_history
+
+
+def _prevalence(test: Test) -> float:
+    if test.sessions is None:
+        return float(np.mean(test.labels))
+    return float(pl.DataFrame({"s": test.sessions, "l": test.labels}).group_by("s").max()["l"].mean())  # type: ignore[arg-type]
+
+
+# ------------------------------------------------------------------ tables
+
+
+def mean(runs: list[dict[str, Any]], row: str, key: str) -> float | None:
+    values = [run["rows"][row][key] for run in runs if key in run["rows"].get(row, {})]
+    return float(np.mean(values)) if values else None
+
+
+def cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def print_test(name: str, runs: list[dict[str, Any]]) -> None:
+    first = runs[0]
     print(
-        f"\n### {name}: {len(test.history or test.lines):,} lines learnt"
-        f"{' (the scored ones)' if test.history is None else ''}, {len(test.lines):,} scored, "
-        f"prevalence {np.mean(test.labels):.3f}, seeds {seeds}\n"
+        f"\n### {name}: {first['n_learnt']:,} lines learnt{' (the scored ones)' if first['self'] else ''}, "
+        f"{first['n_texts']:,} texts; {first['n_scored']:,} scored, prevalence {first['prevalence']:.3f}, "
+        f"{len(runs)} seed{'s' * (len(runs) > 1)}\n"
     )
     print("| | ROC-AUC | PR-AUC | spread | PR-AUC, distinct texts | F1 at own threshold | best F1 (by labels) |")
     print("|---|---|---|---|---|---|---|")
-    for row in runs[0]:
-
-        def mean(key: str, row: str = row) -> str:
-            values = [run[row][key] for run in runs if key in run[row]]
-            return f"{np.mean(values):.3f}" if values else ""
-
-        spread = np.ptp([run[row]["pr_auc"] for run in runs])
+    for row in first["rows"]:
+        spread = np.ptp([run["rows"][row]["pr_auc"] for run in runs])
+        keys = ("pr_auc_distinct", "f1", "best_f1")
         print(
-            f"| {row} | {mean('roc_auc')} | {mean('pr_auc')} | {spread:.3f} | {mean('pr_auc_distinct')} "
-            f"| {mean('f1')} | {mean('best_f1')} |"
+            f"| {row} | {cell(mean(runs, row, 'roc_auc'))} | {cell(mean(runs, row, 'pr_auc'))} | {spread:.3f} | "
+            + " | ".join(cell(mean(runs, row, key)) for key in keys)
+            + " |"
         )
-    times = [f"{np.mean([run['fused'][key] for run in runs]):.1f} s" for key in ("fit_seconds", "score_seconds")]
-    print(f"\nfit {times[0]}, score {times[1]}")
+    low, high = mean(runs, "fused", "low"), mean(runs, "fused", "high")
+    interval = "" if low is None else f"; fused PR-AUC 95% {low:.3f} to {high:.3f} by resampling texts"
+    seconds = [np.mean([run["seconds"][key] for run in runs]) for key in ("fit", "score")]
+    print(f"\nfit {seconds[0]:.0f} s, score {seconds[1]:.1f} s{interval}")
 
 
-def print_summary(everything: dict[str, dict]) -> None:
-    """One column a test: what the README shows."""
+def honest(everything: dict[str, list[dict[str, Any]]], families: dict[str, list[str]]) -> dict[str, tuple[float, int]]:
+    """PR-AUC of each test under the candidate that was best on the other families, and which one."""
+    tried = {name: np.mean([run["candidates"] for run in runs], axis=0) for name, runs in everything.items()}
+    of_family = {family: np.mean([tried[name] for name in names], axis=0) for family, names in families.items()}
+    found = {}
+    for family, names in families.items():
+        others = [values for other, values in of_family.items() if other != family]
+        if others:
+            best = int(np.argmax(np.mean(others, axis=0)))
+            found |= {name: (float(tried[name][best]), best) for name in names}
+    return found
 
-    def mean(name: str, row: str, key: str) -> str:
-        return f"{np.mean([run[row][key] for run in everything[name]['runs']]):.3f}"
 
-    def line(title: str, cell: Callable[[str], str]) -> None:
-        print(f"| {title} | " + " | ".join(cell(name) for name in everything) + " |")
+def print_summary(everything: dict[str, list[dict[str, Any]]]) -> None:
+    """A row a method, a column a test; macro is the mean over families of their tests' mean."""
+    names = [name for name, runs in everything.items() if not runs[0]["ranking_only"]]
+    families = {
+        family: kept
+        for family, tests in FAMILIES.items()
+        if (kept := [test.__name__ for test in tests if test.__name__ in names])
+    }
+    columns = [name for kept in families.values() for name in kept]
 
-    runs = next(iter(everything.values()))["runs"]
-    print(f"\n### PR-AUC, mean of {len(runs)} seeds\n")
-    line("", str)
-    line("---", lambda _: "---")
-    for row in runs[0]:
+    def print_row(title: str, values: dict[str, float | None]) -> None:
+        macro = [[values[name] for name in kept] for kept in families.values()]
+        whole = all(value is not None for part in macro for value in part)
+        average = float(np.mean([np.mean(part) for part in macro])) if whole else None  # type: ignore[arg-type]
+        print(f"| {title} | {cell(average)} | " + " | ".join(cell(values[name]) for name in columns) + " |")
+
+    rows = list(dict.fromkeys(row for name in columns for row in everything[name][0]["rows"]))
+    print("\n### PR-AUC\n")
+    print("| | macro | " + " | ".join(columns) + " |")
+    print("|---" * (2 + len(columns)) + "|")
+    for row in rows:
         bold = "**" if row == "fused" else ""
-        line(f"{bold}{row}{bold}", lambda name, row=row, bold=bold: f"{bold}{mean(name, row, 'pr_auc')}{bold}")
-    line("prevalence", lambda name: f"{everything[name]['prevalence']:.3f}")
-    line(
-        "fused: spread over seeds",
-        lambda name: f"{np.ptp([r['fused']['pr_auc'] for r in everything[name]['runs']]):.3f}",
-    )
-    line("fused: ROC-AUC", lambda name: mean(name, "fused", "roc_auc"))
-    line("fused: F1 at its own threshold", lambda name: mean(name, "fused", "f1"))
-    line("fused: best F1, by labels", lambda name: mean(name, "fused", "best_f1"))
+        print_row(f"{bold}{row}{bold}", {name: mean(everything[name], row, "pr_auc") for name in columns})
+    best = {
+        name: max(
+            run for row in rows if row not in ALONE and not row.startswith("ceiling")
+            if (run := mean(everything[name], row, "pr_auc")) is not None
+        )
+        for name in columns
+    }  # fmt: skip
+    print_row("best single row of each test (by labels)", best)  # type: ignore[arg-type]
+    chosen = honest(everything, families)
+    if chosen:
+        print_row("**fused, honest**", {name: chosen[name][0] for name in columns})
+    print_row("prevalence", {name: everything[name][0]["prevalence"] for name in columns})
+    print_row("fused: F1 at its own threshold", {name: mean(everything[name], "fused", "f1") for name in columns})
+    print_row("fused: best F1 (by labels)", {name: mean(everything[name], "fused", "best_f1") for name in columns})
+    given = candidates(list(Config().scoring.weights))
+    for family, kept in families.items():
+        if kept[0] in chosen:
+            weights = {name: float(weight) for name, weight in given[chosen[kept[0]][1]].items() if weight}
+            print(f"\n{family}, honest: weights chosen without it: {weights}")
 
 
 def main() -> None:
+    every = {test.__name__: test for tests in (*FAMILIES.values(), APART) for test in tests}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "logs")
-    parser.add_argument("--tests", nargs="+", default=["bgl_self", "bgl_first", "web_mix", "web_self"])
+    parser.add_argument("--tests", nargs="+", choices=list(every), default=list(every), metavar="TEST")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--kept", type=Path, help="folder of results, a file a test and seed")
     args = parser.parse_args()
     if not args.data.is_dir():
         print(f"skipped: the labelled sets are not in {args.data}")
         return
     print(f"{platform.processor() or platform.machine()}, {platform.system()}, Python {platform.python_version()}")
-    everything = {}
+    everything: dict[str, list[dict[str, Any]]] = {}
     for name in args.tests:
-        test = make_test(args.data, name)
-        runs = [measure(test, seed) for seed in args.seeds]
-        print_table(name, test, args.seeds, runs)
-        everything[name] = {
-            "seeds": args.seeds,
-            "prevalence": float(np.mean(test.labels)),
-            "runs": runs,
-            "config": dataclasses.asdict(Config()),
-        }
-    print_summary(everything)
-    if args.json:
-        args.json.write_text(json.dumps(everything, indent=1))
+        runs = []
+        for seed in args.seeds:
+            kept = args.kept and args.kept / f"{name}.{seed}.json"
+            if kept and kept.exists():
+                runs.append(json.loads(kept.read_text()))
+                continue
+            runs.append(measure(every[name](args.data), seed))
+            if kept:
+                args.kept.mkdir(parents=True, exist_ok=True)
+                kept.write_text(json.dumps(runs[-1]))
+        print_test(name, runs)
+        everything[name] = runs
+    print_summary({name: runs for name, runs in everything.items() if name not in {test.__name__ for test in APART}})
 
 
 if __name__ == "__main__":

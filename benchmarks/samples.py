@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from benchmarks.quality import CLASSIC, baselines
+from benchmarks.baselines import baselines
+from benchmarks.quality import CLASSIC
 from core import workbench
 from core.config import ReadConfig
 from core.detector import LogDetector
