@@ -22,7 +22,7 @@ from core.errors import InputError, WorkbenchError
 
 if TYPE_CHECKING:
     from core.records import Explanation
-    from core.workbench import LineScorer
+    from core.line_scorer import LineScorer
 
 LINES_AT_ONCE = 50
 LEAST_SURPRISE = 3.0  # nats: tokens the network gave less than 5%
@@ -40,9 +40,9 @@ def main(log: str, model: str, as_json: bool) -> None:
     try:
         if log != "-" and not log.strip():
             raise InputError("the line is blank; there is nothing to score")  # said before seconds of loading
-        from core import workbench
+        from core.line_scorer import LineScorer
 
-        scorer = workbench.LineScorer(model)
+        scorer = LineScorer(model)
         if log == "-":
             _show_many(scorer, as_json)
         elif as_json:

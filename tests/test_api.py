@@ -236,7 +236,7 @@ def test_threads_get_the_answers_of_one(client: FlaskClient, app: Flask) -> None
 
 
 def test_texts_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.workbench.line_scorer.KNOWN_TEXTS", 3)
+    monkeypatch.setattr("core.line_scorer.KNOWN_TEXTS", 3)
     scorer = workbench.LineScorer("base")
     words = ["alpha", "beta", "gamma", "delta", "alpha"]
     assert [found is not None for found in scorer.explain_all(words)] == [True] * 5

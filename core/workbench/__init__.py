@@ -1,12 +1,13 @@
 """The verbs that command line, pages and HTTP share; a file for each noun."""
 
+from core.bundles import load_model
 from core.config import ReadConfig
 from core.jobs import JobStatus
+from core.line_scorer import LineScorer
 from core.preview import FormatInfo, Preview, formats, messages, preview
 from core.store import MOST_LINES, RunInfo, RunReader
 from core.workbench.fitting import quick
 from core.workbench.labels import LabelSource, add_labels, label_sources, labels
-from core.workbench.line_scorer import LineScorer
 from core.workbench.long_work import (
     can_resume,
     cancel,
@@ -27,7 +28,6 @@ from core.workbench.models import (
     delete_model,
     explain,
     familiarity,
-    load_model,
     model_details,
     models,
     train,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from core.bundles import load_model
 from core.config import Config
 from core.errors import InputError
 from core.evaluate import Labelled, ranking_metrics, report, threshold_metrics
@@ -20,7 +21,6 @@ from core.store import RunInfo, RunReader
 from core.workbench.fitting import fitted, reading_of, refuse_empty
 from core.workbench.in_context import judged_in_context
 from core.workbench.labels import labels, labels_for
-from core.workbench.models import load_model
 from core.workbench.reweighing import fused_score
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,16 +10,16 @@ from typing import Any
 
 import polars as pl
 
+from core.bundles import MODEL_NAME, bundle_folders, load_model, model_folder
 from core.cards import write_card
 from core.config import Config, models_folder
-from core.detector import LogDetector, read_bundle
+from core.detector import read_bundle
 from core.errors import BundleError, WorkbenchError
 from core.records import Explanation, Measure, Progress, no_measure, no_progress
 from core.runner import SerialRunner
 from core.scoring.novelty import NoveltyScorer
 from core.workbench.fitting import fitted
 
-MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SHIPPED = ("base",)  # bundles that come with the workbench
 _CARD_CHARS = 50_000  # of a card; ours have two thousand
 
@@ -76,37 +75,7 @@ class ModelDetails:
 
 def models() -> list[ModelInfo]:
     """Saved bundles by name; a damaged one is listed with its error."""
-    folder = models_folder()
-    if not folder.is_dir():
-        return []
-    return [_model_info(path) for path in sorted(folder.iterdir()) if path.is_dir() and path.suffix != ".tmp"]
-
-
-def load_model(model: str) -> LogDetector:
-    """A bundle by name, or by the path of its folder.
-
-    Raises:
-        BundleError: there is none, or it is damaged.
-    """
-    return LogDetector.load(model_folder(model))
-
-
-def model_folder(model: str) -> Path:
-    """The folder of a bundle named, or given by its path.
-
-    Raises:
-        BundleError: there is none.
-    """
-    folder = models_folder() / model
-    if not MODEL_NAME.fullmatch(model) or not folder.is_dir():
-        folder = Path(model)
-    if not folder.is_dir():
-        known = (
-            ", ".join(info.name for info in models())
-            or "none yet; train one with: python -m core train LOG --name NAME"
-        )
-        raise BundleError(f"there is no model {model!r}; known: {known}")
-    return folder
+    return [_model_info(path) for path in bundle_folders()]
 
 
 def model_details(name: str) -> ModelDetails:

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import polars as pl
 
+from core.bundles import load_model
 from core.cards import write_card
 from core.config import models_folder
 from core.errors import WorkbenchError
@@ -15,7 +16,7 @@ from core.scoring.context import CONTEXT, raised
 from core.scoring.fusion import Fusion
 from core.store import RunInfo, RunReader, RunWriter, Store, new_run_id
 from core.workbench.in_context import reasons_in_context
-from core.workbench.models import ModelInfo, check_model_name, load_model, models
+from core.workbench.models import ModelInfo, check_model_name, models
 
 
 def fused_score(texts: pl.DataFrame, weights: dict[str, float], combine: str = "sum") -> np.ndarray:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from core.bundles import load_model
 from core.config import Config, home
 from core.detector import NEAREST_SHOWN, LogDetector
 from core.errors import WorkbenchError
@@ -18,7 +19,6 @@ from core.scoring.novelty import NoveltyScorer
 from core.store import RunInfo, RunReader, RunWriter, Store, new_run_id
 from core.workbench.fitting import fitted, reading_of, refuse_empty
 from core.workbench.in_context import judged_in_context
-from core.workbench.models import load_model
 
 FAMILIAR_SHARE = 0.7
 """Below this share of lines with a learnt message, a run says that its model is of another world."""

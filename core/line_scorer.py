@@ -8,10 +8,10 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from core.bundles import load_model
 from core.errors import InputError
-from core.preview import formats
 from core.records import Explanation
-from core.workbench.models import load_model
+from core.tokenization.headers import FORMATS
 
 KNOWN_TEXTS = 4_000  # whose explanations are kept, the least lately used dropped: about 5 kB each
 TEXTS_AT_ONCE = 50  # scored before another thread has its turn
@@ -53,8 +53,9 @@ class LineScorer:
 
     def warm_up(self) -> None:
         """Do once what only the first lines would wait for: compile patterns, try the network's batches."""
-        for info in formats():
-            self._detector.tokenizer_.text_and_level(info.example)
+        for form in FORMATS:
+            if form.example:
+                self._detector.tokenizer_.text_and_level(form.example)
         for n_tokens in _WARM_UP_TOKENS:
             self._detector.explain_texts([(" ".join("a" * n_tokens), "")])
 
