@@ -21,8 +21,8 @@ from core.cli import ONE_THREAD, printable
 from core.errors import InputError, WorkbenchError
 
 if TYPE_CHECKING:
-    from core.records import Explanation
     from core.line_scorer import LineScorer
+    from core.records import Explanation
 
 LINES_AT_ONCE = 50
 LEAST_SURPRISE = 3.0  # nats: tokens the network gave less than 5%

@@ -152,7 +152,7 @@ def measure(test: Test, seed: int) -> dict[str, Any]:
     history = scored if test.history is None else Lines.of(test.history, test.history_sessions)
     measured = Measured(test, history, scored)
     started = time.perf_counter()
-    detector = LogDetector(Config(seed=seed)).fit(history.texts)
+    detector = LogDetector(Config(seed=seed)).fit(history.texts, on_itself=test.history is None)
     fitted = time.perf_counter()
     found = detector.score(scored.texts)
     seconds = {"fit": fitted - started, "score": time.perf_counter() - fitted}

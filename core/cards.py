@@ -11,7 +11,7 @@ from core.config import Config
 WHAT_SCORERS_SEE = {
     "mlp_head": "[CLS] vector → MLP 256→64→1 → sigmoid, taught real texts against corrupted ones",
     "knn": "distance from the [CLS] vector to the nearest learnt line",
-    "density": "distance from the [CLS] vector to 0.3, 1, 3 and 10% of all learnt lines",
+    "density": "distance from the [CLS] vector to 0.3, 3 and 30% of all learnt lines",
     "autoencoder": "error of rebuilding the [CLS] vector through 16 numbers",
     "one_class": "distance from the centre of a one-class network (Deep SVDD)",
     "likelihood": "pseudo-perplexity: how surprising each token is to the masked language model",

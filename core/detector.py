@@ -86,6 +86,8 @@ class LogDetector:
         progress: Progress = no_progress,
         checkpoints: Path | None = None,
         measure: Measure = no_measure,
+        *,
+        on_itself: bool = False,
     ) -> Self:
         """Learn from distinct texts, without labels.
 
@@ -94,6 +96,8 @@ class LogDetector:
             progress: told the steps; may raise JobCancelled.
             checkpoints: folder where training leaves off and resumes, or None.
             measure: told the losses of training.
+            on_itself: the texts are the log that is to be scored, anomalies and all: the threshold parts their scores
+                (Fusion.split) instead of keeping a rate of false alarms.
 
         Raises:
             InputError: no text to learn from.
@@ -112,7 +116,7 @@ class LogDetector:
         kept, held = np.flatnonzero(~held_back), np.flatnonzero(held_back)
         if self._needs_network():
             batch = self._train_network(texts, batch, held_back, progress, checkpoints, measure)
-        self._fit_scorers(batch, kept, held, progress)
+        self._fit_scorers(batch, kept, held, progress, on_itself)
         self.facts_ = self._facts(texts, started)
         return self
 
@@ -175,7 +179,9 @@ class LogDetector:
         )
         return replace(batch, corrupted=corrupted)
 
-    def _fit_scorers(self, batch: EncodedBatch, kept: np.ndarray, held: np.ndarray, progress: Progress) -> None:
+    def _fit_scorers(
+        self, batch: EncodedBatch, kept: np.ndarray, held: np.ndarray, progress: Progress, on_itself: bool
+    ) -> None:
         """Fit on a part, score the texts held back, fit on all; then set the threshold.
 
         The threshold counts lines. A new normal line has a known text, or an unseen one as often as texts came only
@@ -193,6 +199,9 @@ class LogDetector:
             once = float(weights[batch.counts == 1].sum())
             weights = np.concatenate([(1 - once) * weights, np.full(len(held), once / len(held))])
         self.fusion_.fit(raw, weights)
+        if on_itself:
+            own = self.fusion_.combine(self.fusion_.calibrate({name: raw[name][: len(batch)] for name in raw}))
+            self.fusion_.split(own, batch.counts)
 
     def fit_sessions(self, counts: pl.DataFrame, texts: pl.DataFrame) -> Self:
         """Learn what sessions usually hold.

@@ -9,7 +9,7 @@ import pytest
 
 from core.config import default_weights
 from core.errors import BundleError, WorkbenchError
-from core.scoring.fusion import SCORE_DECIMALS, Fusion, calibrated, upper_quantile
+from core.scoring.fusion import SCORE_DECIMALS, Fusion, between, calibrated, upper_quantile
 
 
 def held_back(n_texts: int = 400, seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -218,3 +218,34 @@ def test_the_default_weights_can_be_fitted() -> None:
     raw = {name: random.random(30) for name in default_weights()}
     fusion = Fusion(default_weights()).fit(raw, np.ones(30, np.int64))
     assert list(fusion.contributions(fusion.calibrate(raw))) == list(default_weights())
+
+
+def test_otsu_by_hand() -> None:
+    # Groups {.1, .2} and {.8}: variance between them 2 * 1 * (.15 - .8)^2, more than {.1} and {.2, .8} have.
+    assert between(np.array([0.8, 0.1, 0.2])) == 0.5
+    assert between(np.array([0.3, 0.3001])) == 0.3001
+    assert between(np.full(9, 0.4)) == 1.0
+    assert between(np.array([])) == 0.5
+    assert between(np.array([0.7])) == 1.0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_otsu_is_the_best_of_all_splits(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    scores = np.concatenate([random.beta(2, 9, 80), random.beta(9, 4, 15)]).round(SCORE_DECIMALS)
+
+    def within(threshold: float) -> float:
+        low, high = scores[scores < threshold], scores[scores >= threshold]
+        return len(low) * low.var() + len(high) * high.var()
+
+    best = min(within(threshold) for threshold in np.unique(scores)[1:])
+    assert within(between(scores)) == pytest.approx(best)
+
+
+def test_a_log_without_history_is_parted_and_no_more_than_a_fifth_flagged() -> None:
+    raw, counts = held_back()
+    fusion = Fusion(WEIGHTS).fit(raw, counts)
+    fusion.split(np.array([0.1, 0.2, 0.7]), np.array([90, 5, 5]))
+    assert fusion.threshold_ == 0.45
+    fusion.split(np.array([0.1, 0.7, 0.8]), np.array([50, 30, 20]))
+    assert fusion.threshold_ == 0.7001  # 0.8 is a fifth of the lines, 0.7 with it a half

@@ -1,4 +1,4 @@
-"""`density`: how far around a text's [CLS] vector one must go to meet 1 line, 0.3, 1, 3 and 10% of all lines.
+"""`density`: how far around a text's [CLS] vector one must go to meet 1 line, 0.3, 3 and 30% of all lines.
 
 `knn` asks for one neighbour; a file scored against itself needs more, for there the anomalies are in the bank and
 a handful of equal ones are each other's nearest neighbour.

@@ -29,6 +29,7 @@ SCORE_DECIMALS = 4
 
 FUSION_FILE = "fusion.json"
 FALLBACK_THRESHOLD = 0.5
+MOST_FLAGGED = 0.2  # share of the lines of a log without history: a split there is in every log, even a clean one
 
 _STEEPNESS = 10.0  # raw scores below a tenth of a unit are all close to zero
 
@@ -89,6 +90,16 @@ class Fusion:
         """
         self.threshold_ = upper_quantile(fused, weights, self.false_alarm_rate)
         self.ordinary_ = round(float(np.average(fused, weights=weights)), SCORE_DECIMALS) if len(fused) else 0.0
+
+    def split(self, fused: np.ndarray, counts: np.ndarray) -> None:
+        """Set `threshold_` and `ordinary_` from the very lines to be flagged, where no history says what is normal.
+
+        Args:
+            fused: [B] fused scores of all distinct texts of the log, as `combine` gives them.
+            counts: [B] lines that had each.
+        """
+        self.set_threshold(fused, counts)
+        self.threshold_ = max(between(fused), upper_quantile(fused, counts, MOST_FLAGGED))
 
     def calibrate(self, raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Raw scores to calibrated ones, in the order of `raw`.
@@ -234,6 +245,32 @@ def upper_quantile(fused: np.ndarray, weights: np.ndarray, false_alarm_rate: flo
     reached = np.cumsum(weights[order].astype(np.float64))  # lines at or above each score, from the highest
     too_many = reached > false_alarm_rate * reached[-1] * (1 + 1e-9)  # shares add up to one only nearly
     return round(min(float(fused[order][too_many][0]) + 10.0**-SCORE_DECIMALS, 1.0), SCORE_DECIMALS)
+
+
+def between(fused: np.ndarray) -> float:
+    """Where the scores fall into two groups that vary least within: Otsu's threshold (IEEE Trans. SMC 9, 1979).
+
+    Each distinct text counts once: by lines, the two or three commonest would be one group, and all else the other.
+
+    Args:
+        fused: [B] scores in [0, 1], rounded to SCORE_DECIMALS.
+
+    Returns:
+        In (0, 1], rounded to SCORE_DECIMALS; 1 where all scores are equal, one half where there are none.
+    """
+    if not len(fused):
+        return FALLBACK_THRESHOLD
+    scores = np.sort(fused)
+    below = np.arange(1, len(scores))
+    sums = np.cumsum(scores)
+    apart = scores[1:] > scores[:-1]
+    if not apart.any():
+        return 1.0
+    # Variance between the groups, up to a factor; a group ends only where the next score is higher.
+    variance = (sums[-1] * below - len(scores) * sums[:-1]) ** 2 / (below * (len(scores) - below))
+    last = int(np.argmax(np.where(apart, variance, -1.0)))
+    middle = float(scores[last] + scores[last + 1]) / 2
+    return math.ceil(middle * 10**SCORE_DECIMALS - 1e-6) / 10**SCORE_DECIMALS
 
 
 def calibrated(raw: np.ndarray) -> np.ndarray:

@@ -20,8 +20,8 @@ from core.records import EncodedBatch
 from core.scoring.scorer import BaseScorer, embeddings_of
 
 ONE_LINE = 0.0
-MASS_SHARES = (ONE_LINE, 0.003, 0.01, 0.03, 0.10)
-"""Shares of all lines that a neighbourhood holds; at least one line each."""
+MASS_SHARES = (ONE_LINE, 0.003, 0.03, 0.3)
+"""Shares of all lines that a neighbourhood holds, decades apart; at least one line each."""
 
 DistanceRows = Callable[[np.ndarray], np.ndarray]
 """Given row numbers [b] of the queries, their distances [b, N] to every text of the bank, as a fresh array."""

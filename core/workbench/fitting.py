@@ -6,13 +6,13 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.config import Config, ReadConfig
+from core.config import Config, ReadConfig, default_weights
 from core.detector import LogDetector
 from core.errors import InputError
 from core.records import Measure, Progress, no_measure
 from core.runner import Reading
 
-QUICK_WEIGHTS = {"novelty": 1.5, "tfidf": 1.5, "shape": 1.0, "severity": 1.5}
+QUICK_WEIGHTS = {name: default_weights()[name] for name in ("novelty", "tfidf", "shape", "severity")}
 """Scorers that need no network: seconds instead of minutes to fit."""
 
 
@@ -27,9 +27,11 @@ def fitted(
     progress: Progress,
     checkpoints: Path | None = None,
     measure: Measure = no_measure,
+    *,
+    on_itself: bool = False,
 ) -> LogDetector:
-    """A detector that learnt from what was read, sessions too where there are any."""
-    detector = LogDetector(config).fit(reading.texts, progress, checkpoints, measure)
+    """A detector that learnt from what was read, sessions too where there are any; `on_itself` as LogDetector.fit."""
+    detector = LogDetector(config).fit(reading.texts, progress, checkpoints, measure, on_itself=on_itself)
     if reading.sessions is not None:
         detector.fit_sessions(reading.sessions, detector.score(reading.texts, progress))
     return detector

@@ -70,7 +70,7 @@ def evaluate(
     check_labels(lines if given is None else given, reading.n_lines, str(labels_file or path))
     lines = lines.drop_nulls("label")
     if detector is None:
-        detector = fitted(reading, config, progress)
+        detector = fitted(reading, config, progress, on_itself=True)
     texts = detector.score(reading.texts, progress)
     head = {"input": str(path), "model": model, "level": level, "seed": detector.config.seed, "context": context}
     if level == "session":

@@ -137,7 +137,7 @@ def report_of(reader: RunReader, threshold: float) -> Report:
         notes=info.notes,
         scores=list(zip(scores.tolist(), counts.tolist(), strict=True)),
         timeline=[
-            (f"{start:%Y-%m-%d %H:%M}" if timed else f"line {start:,}", n_lines, flagged)
+            (_when(start) if timed else f"line {start:,}", n_lines, flagged)
             for start, n_lines, flagged in spans.iter_rows()
         ],
         timeline_title="Flagged lines over time (UTC)" if timed else "Flagged lines along the file",

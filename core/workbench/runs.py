@@ -123,7 +123,7 @@ def score(
         reading = SerialRunner().read(paths, read, by_source=context, keep=writer.add_lines, progress=progress)
         refuse_empty(reading, paths)
         if detector is None:
-            detector = fitted(reading, config, progress)
+            detector = fitted(reading, config, progress, on_itself=True)
         texts = detector.score(reading.texts, progress)
         progress("storing the run", 0, 1)
         sessions = session_threshold = None
@@ -191,7 +191,10 @@ def _title(paths: Sequence[str | Path]) -> str:
 def _notes(reading: Reading, detector: LogDetector, model: str | None, context: bool) -> list[str]:
     notes = []
     if model is None:
-        notes.append("Fitted on this file itself: what is frequent in it counts as normal.")
+        notes.append(
+            "Fitted on this file itself: what is frequent in it counts as normal. The threshold parts the scores of "
+            "its messages into two groups; a file without anomalies has such a split too."
+        )
     novelty = detector.scorers_.get(NoveltyScorer.name)
     if model is not None and isinstance(novelty, NoveltyScorer):
         known = novelty.known_share(reading.texts["normalized_text"].to_list(), reading.texts["count"].to_numpy())
