@@ -1,4 +1,4 @@
-"""Who caused a line: the client, the first address of the message, the process; never a header's host."""
+"""Who caused a line: the client, the first address of the message, who acts, the process; never a header's host."""
 
 import polars as pl
 import pytest
@@ -15,7 +15,7 @@ ALONE = [
     ("Nov 22 03:13:09 gate sshd[9]: Failed password for root from 2001:DB8::7 port 22 ssh2", "2001:db8::7"),
     ("Nov 22 03:13:09 gate sshd[9]: Failed password for root from ::ffff:192.0.2.5 port 22", "192.0.2.5"),
     ("Nov 22 03:13:09 gate sshd[9]: error: PAM: unknown user from 192.0.2.5.", "192.0.2.5"),
-    ("Nov 22 03:13:09 gate sudo: bruno : TTY=pts/1 ; PWD=/home/bruno ; USER=root ; COMMAND=/usr/bin/du", None),
+    ("Nov 22 03:13:09 gate sudo: bruno : TTY=pts/1 ; PWD=/ ; USER=root ; COMMAND=/usr/bin/du", "gate user bruno"),
     ("Nov 22 03:13:09 10.9.8.7 CRON[77]: (root) CMD (run-parts /etc/cron.hourly)", "10.9.8.7 CRON[77]"),
     ("Nov 22 03:13:09 10.9.8.7 kernel: eth0 up at 12:30:45, version 1.2.3.4.5, mac 00:1a:2b:3c:4d:5e", None),
     ("<34>1 2003-10-11T22:14:15.003Z web1 su 77 ID47 - 'su root' failed", "web1 su[77]"),
@@ -65,6 +65,106 @@ def test_processes_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch)
     lines = [f"Nov 22 03:13:08 gate sshd[{n}]: Connection from 192.0.2.{n} port 22" for n in (1, 2, 3)]
     lines += [f"Nov 22 03:13:09 gate sshd[{n}]: session closed" for n in (1, 2, 3)]
     assert of(lines, chunk=3)[3:] == ["gate sshd[1]", "192.0.2.2", "192.0.2.3"]
+
+
+ACTING = [
+    ("sudo:    {} : TTY=pts/0 ; PWD=/home/a ; USER=root ; COMMAND=/usr/bin/curl http://192.0.2.99/", True),
+    ("sudo[76]:   {} : PWD=/home/a ; USER=root ; COMMAND=/usr/bin/su - deploy", True),
+    ("sudo: {} : user NOT in sudoers ; TTY=pts/0 ; PWD=/home/a ; USER=root ; COMMAND=/usr/bin/id", True),
+    ("sudo: {} : 3 incorrect password attempts ; TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/usr/bin/id", True),
+    ("sudo: pam_unix(sudo:session): session opened for user root(uid=0) by {}(uid=1001)", True),
+    ("sudo: pam_unix(sudo:auth): authentication failure; logname= uid=1 euid=0 tty=x ruser={} rhost=  user=a", True),
+    ("sudo: pam_unix(sudo:auth): auth could not identify password for [{}]", True),
+    ("su[77]: (to root) {} on pts/1", True),
+    ("su: FAILED SU (to root) {} on pts/1", True),
+    ("su[77]: pam_unix(su-l:session): session opened for user deploy(uid=1019) by {}(uid=0)", True),
+    ("sudo:     dora : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/echo x by {}(uid=1001)", False),
+    ("sudo:     dora : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/echo {} : TTY=pts/0", False),
+    ("su: FAILED SU (to x) {} on y) dora on pts/1", False),
+    ("CRON[78]: pam_unix(cron:session): session opened for user {}(uid=1001) by (uid=0)", False),
+    ("login[79]: pam_unix(login:session): session opened for user root(uid=0) by {}(uid=0)", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("user", ["alice", "svc.web-2_x", "alice@example.org", "EXAMPLE\\alice", "host$"])
+@pytest.mark.parametrize(("line", "acts"), ACTING)
+def test_who_acts_has_the_address_of_the_last_login(line: str, acts: bool, user: str) -> None:
+    stamp = "Nov 22 03:13:08 gate"
+    lines = [
+        f"{stamp} sshd[34]: Accepted password for {user} from 192.0.2.1 port 50749 ssh2",
+        f"{stamp} {line.format(user)}",
+        f"{stamp} sshd[35]: Failed password for {user} from 192.0.2.66 port 50749 ssh2",
+        f"{stamp} sshd-session[36]: Accepted publickey for {user} from 2001:DB8::7 port 50749 ssh2: ED25519 SHA256:x",
+        f"{stamp} {line.format(user)}",
+        f"Nov 22 03:13:08 door {line.format(user)}",
+    ]
+    for chunk in (len(lines), 1):
+        _, first, _, _, second, elsewhere = of(lines, chunk)
+        if acts:
+            assert (first, second, elsewhere) == ("192.0.2.1", "2001:db8::7", f"door user {user}")
+        else:
+            assert not {first, second, elsewhere} & {"192.0.2.1", "2001:db8::7", f"door user {user}"}
+
+
+def test_who_acts_lends_the_address_to_the_process() -> None:
+    lines = [
+        "Nov 22 03:13:08 gate su[77]: (to deploy) root on pts/2",  # by sudo: the next line says who
+        "Nov 22 03:13:08 gate su[77]: pam_unix(su-l:session): session opened for user deploy(uid=1019) by alice(uid=0)",
+        "Nov 22 03:13:08 gate sshd[34]: Accepted password for alice from 192.0.2.1 port 50749 ssh2",
+        "Nov 22 03:13:08 gate su[78]: (to deploy) root on pts/2",
+        "Nov 22 03:13:08 gate su[78]: pam_unix(su-l:session): session opened for user deploy(uid=1019) by alice(uid=0)",
+        "Nov 22 03:13:08 gate su[77]: pam_unix(su-l:session): session closed for user deploy",
+        "Nov 22 03:13:08 gate su[78]: pam_unix(su-l:session): session closed for user deploy",
+        "Nov 22 03:13:09 gate useradd[88]: new user: name=alice, UID=1023, GID=1023, home=/home/alice, shell=/bin/sh",
+    ]  # fmt: skip
+    user, address = "gate user alice", "192.0.2.1"  # a login comes first: what was before stays the user's
+    assert of(lines) == [user, user, address, address, address, user, address, "gate useradd[88]"]
+    in_chunks = ["gate su[77]", user, address, "gate su[78]", address, user, address, "gate useradd[88]"]
+    assert of(lines, chunk=1) == in_chunks
+
+
+@pytest.mark.parametrize("chunk", [1, 9])
+def test_sudo_without_a_pid_goes_on_with_the_user_it_named(chunk: int) -> None:
+    lines = [
+        "Nov 22 03:13:07 gate sudo: pam_unix(sudo:session): session closed for user root",
+        "Nov 22 03:13:08 gate sshd[34]: Accepted password for alice from 192.0.2.1 port 50749 ssh2",
+        "Nov 22 03:13:08 gate sudo:    alice : PWD=/home/alice ; USER=root ; COMMAND=/usr/bin/id",
+        "Nov 22 03:13:08 gate sudo: pam_unix(sudo:session): session opened for user root(uid=0) by (uid=1001)",
+        "Nov 22 03:13:08 door sudo: pam_unix(sudo:session): session closed for user root",
+        "Nov 22 03:13:08 gate sudo: pam_unix(sudo:session): session closed for user root",
+        "Nov 22 03:13:09 gate sudo:     dora : PWD=/home/dora ; USER=root ; COMMAND=/usr/bin/id",
+        "Nov 22 03:13:09 gate sudo: pam_unix(sudo:session): session closed for user root",
+    ]
+    dora = "gate user dora"
+    assert of(lines, chunk) == [None, "192.0.2.1", "192.0.2.1", "192.0.2.1", None, "192.0.2.1", dora, dora]
+
+
+def test_root_is_anyone() -> None:
+    lines = [
+        "Nov 22 03:13:08 gate sshd[34]: Accepted password for root from 192.0.2.1 port 50749 ssh2",
+        "Nov 22 03:13:08 gate su[77]: (to postgres) root on none",
+        "Nov 22 03:13:08 gate sudo:     root : PWD=/root ; USER=postgres ; COMMAND=/usr/bin/psql",
+    ]
+    assert of(lines) == ["192.0.2.1", "gate su[77]", "gate user root"]
+
+
+@pytest.mark.parametrize(
+    "user", ["two words", "a[1]", "(x)", "", ":", " : ", "a(uid=0)", "é 漢", "] by b(uid=1)", "\x00"]
+)
+@pytest.mark.parametrize("line", [line for line, _ in ACTING])
+def test_a_hostile_name_breaks_nothing(line: str, user: str) -> None:
+    lines = [
+        f"Nov 22 03:13:08 gate sshd[34]: Accepted password for {user} from 192.0.2.1 port 50749 ssh2",
+        f"Nov 22 03:13:08 gate {line.format(user)}",
+    ]
+    assert of(lines)[0] == "192.0.2.1"
+
+
+def test_logins_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "KNOWN_PROCESSES", 2)
+    lines = [f"Nov 22 03:13:08 gate sshd[{n}]: Accepted password for u{n} from 192.0.2.{n} port 22" for n in (1, 2, 3)]
+    lines += [f"Nov 22 03:13:09 gate sudo: u{n} : PWD=/ ; USER=root ; COMMAND=/bin/id" for n in (1, 2, 3)]
+    assert of(lines, chunk=3)[3:] == ["gate user u1", "192.0.2.2", "192.0.2.3"]
 
 
 @settings(max_examples=25, deadline=None)
