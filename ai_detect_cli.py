@@ -91,7 +91,7 @@ def _show_many(scorer: LineScorer, as_json: bool) -> None:
             if as_json:
                 _print_json(scorer, explanation)
                 continue
-            answer = scorer.answer(explanation, detail=True)
+            answer = scorer.answer(explanation)
             padding = "" if answer["is_anomaly"] else "  "
             click.echo(f"{answer['score']:.4f}  {_flag(answer['is_anomaly'])}{padding}  {printable(line)}")
             if answer["is_anomaly"]:
@@ -107,7 +107,7 @@ def _standard_input() -> Iterator[list[str]]:
 
 
 def _print_json(scorer: LineScorer, explanation: Explanation | None) -> None:
-    click.echo(json.dumps(scorer.answer(explanation, detail=True)))
+    click.echo(json.dumps(scorer.answer(explanation)))
 
 
 def _flag(is_anomaly: bool) -> str:

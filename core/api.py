@@ -72,7 +72,11 @@ def create_app(model: str = "base") -> Flask:
     def score_log() -> dict[str, Any]:
         body = _body(request, "log")
         detail = _detail(request, body)
-        return scorer.answer(scorer.explain(_line(body["log"], "log")), detail)
+        line = _line(body["log"], "log")
+        if not line.strip():
+            raise BadRequest("the line is blank; there is nothing to score")
+        (answer,) = scorer.answers([line], detail)
+        return answer
 
     @app.post("/score_logs")
     def score_logs() -> dict[str, Any]:
@@ -80,8 +84,8 @@ def create_app(model: str = "base") -> Flask:
         detail, lines = _detail(request, body), body["logs"]
         if not isinstance(lines, list) or not 1 <= len(lines) <= MAX_LOGS:
             raise BadRequest(f"logs must be a list of 1 to {MAX_LOGS:,} lines")
-        explained = scorer.explain_all([_line(line, f"logs[{number}]") for number, line in enumerate(lines)])
-        return {"results": [scorer.answer(explanation, detail) for explanation in explained]}
+        checked = [_line(line, f"logs[{number}]") for number, line in enumerate(lines)]
+        return {"results": scorer.answers(checked, detail)}
 
     @app.get("/health")
     def health() -> dict[str, Any]:

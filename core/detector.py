@@ -274,16 +274,25 @@ class LogDetector:
 
     def explain_texts(self, texts: Sequence[tuple[str, str]]) -> list[Explanation]:
         """Score distinct texts, pairs of normalized text and level class, and say why."""
-        batch = EncodedBatch(
-            texts=[text for text, _ in texts],
-            counts=np.ones(len(texts), dtype=np.int64),
-            levels=[level for _, level in texts],
-        )
+        batch = _distinct(texts)
         columns = self._scored(batch, no_progress)
         return [
             self._explanation(text, {name: values[row] for name, values in columns.items()})
             for row, text in enumerate(batch.texts)
         ]
+
+    def decide_texts(self, texts: Sequence[tuple[str, str]]) -> list[Decision]:
+        """Score distinct texts as `explain_texts` does, and say no more: only what has a weight is worked out."""
+        weighted = {name: scorer for name, scorer in self.scorers_.items() if self.fusion_.weights.get(name)}
+        needed = {field for scorer in weighted.values() for field in scorer.requires}
+        batch = _distinct(texts)
+        if self.encoder_ is not None and "token_surprise" in needed:
+            batch = self._encoded(batch, no_progress)
+        elif self.encoder_ is not None and needed:
+            batch = replace(batch, embeddings=self.encoder_.embed(self._ids(batch.texts)))
+        raw = {name: scorer.score(batch) for name, scorer in weighted.items()}
+        scores = self.fusion_.combine(self.fusion_.calibrate(raw))
+        return [Decision(bool(score >= self.threshold_), float(score), self.threshold_, []) for score in scores]
 
     def _explanation(self, text: str, scored: dict[str, Any]) -> Explanation:
         """Of one row of `_scored`."""
@@ -474,6 +483,15 @@ def _batch(texts: pl.DataFrame) -> EncodedBatch:
         texts=texts["normalized_text"].to_list(),
         counts=texts["count"].to_numpy().astype(np.int64),
         levels=texts["level_class"].to_list(),
+    )
+
+
+def _distinct(texts: Sequence[tuple[str, str]]) -> EncodedBatch:
+    """Texts and their levels, a line each."""
+    return EncodedBatch(
+        texts=[text for text, _ in texts],
+        counts=np.ones(len(texts), dtype=np.int64),
+        levels=[level for _, level in texts],
     )
 
 

@@ -199,7 +199,7 @@ def test_a_failure_inside_says_nothing_of_the_inside(app: Flask, monkeypatch: py
     def fail(*_: object) -> None:
         raise ValueError("secret")
 
-    monkeypatch.setattr(workbench.LineScorer, "explain", fail)
+    monkeypatch.setattr(workbench.LineScorer, "answers", fail)
     assert "secret" not in error_of(app.test_client().post("/score_log", json={"log": "x"}), 500, "internal_error")
 
 
@@ -240,10 +240,10 @@ def test_texts_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     scorer = workbench.LineScorer("base")
     words = ["alpha", "beta", "gamma", "delta", "alpha"]
     assert [found is not None for found in scorer.explain_all(words)] == [True] * 5
-    assert [text for text, _ in scorer._known] == ["beta", "gamma", "delta"]
+    assert [text for text, _ in scorer._explained] == ["beta", "gamma", "delta"]
     scorer.explain("beta")
     scorer.explain("epsilon")
-    assert [text for text, _ in scorer._known] == ["delta", "beta", "epsilon"]
+    assert [text for text, _ in scorer._explained] == ["delta", "beta", "epsilon"]
 
 
 # ---- the server

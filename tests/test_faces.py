@@ -207,3 +207,17 @@ def test_in_context_the_page_and_its_job(tmp_path: Path) -> None:
     shown = pl.from_pandas(next(item.value for item in app.dataframe if "line_no" in item.value.columns))
     threshold = workbench.threshold(run_id)
     same([(score, score >= threshold) for score in shown["score"]], [(s, bool(flag)) for s, flag in expected])
+
+
+@pytest.mark.parametrize("weighed", [None, "likelihood"])
+def test_a_score_alone_is_that_of_the_explanation(model: str, weighed: str | None) -> None:
+    scorer = workbench.LineScorer(model)
+    fusion = scorer._detector.fusion_
+    if weighed in scorer._detector.scorers_:  # then every token's surprise is needed, not [CLS] alone
+        scorer._detector.fusion_ = fusion.with_weights(fusion.weights | {"likelihood": 1.0})
+    lines = ["failed login", "", "a b c d e f g " * 20, *SCAN, "failed login"]
+    explained = [scorer.answer(explanation) for explanation in scorer.explain_all(lines)]
+    wanted = [{name: answer[name] for name in ("score", "is_anomaly")} for answer in explained]
+    assert scorer.answers(lines, detail=False) == wanted
+    assert [scorer.answers([line], detail=False)[0] for line in lines] == wanted
+    assert scorer.answers(lines, detail=True) == explained

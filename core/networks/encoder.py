@@ -4,7 +4,7 @@ A text's result must not depend on its neighbours, or the same line would score 
 product chooses its kernel, and with it the order of its sums, by the shape of its operands. So shapes never vary here:
 a text goes to the bucket of its own length, and every batch of a bucket is full, with dummy rows where texts run out.
 Alone or in a crowd a text meets the same kernels, and its result is equal to the last bit. One text would drag a whole
-batch of dummies along, so there is a second, smaller shape: it is used only where it was seen to give the same bits.
+batch of dummies along, so there are smaller shapes: they are used only where they were seen to give the same bits.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ HEAD_ROWS = 128  # positions the vocabulary head sees at once
 FEW_HEAD_ROWS = 48  # the same for a single text
 GROUP_BATCHES = 4  # batches of texts, each with its masked copies, whose hidden states are held at once
 N_PASSES = 4  # masked passes for a text's surprise; with 6, about the share hidden in training, it ranked no better
+FEW_ROWS = (1, 1 + N_PASSES)  # shapes for one text: its [CLS] alone; itself and its masked copies
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Encoder:
         self.precision = str(dtype).removeprefix("torch.")
         self.network = copy.deepcopy(network).float().eval()
         self._layers = copy.deepcopy(network).to(dtype).eval()
-        self._few_is_equal: dict[tuple[int, int], bool] = {}
+        self._few_is_equal: dict[tuple[int, int, int], bool] = {}
 
     @torch.inference_mode()
     def embed(self, ids: Sequence[Sequence[int]], progress: Progress = no_progress) -> np.ndarray:
@@ -210,7 +211,7 @@ class Encoder:
 
     def _rows_of_batch(self, n_rows: int, length: int) -> int:
         """Rows of each batch of a bucket: few where that is enough and gives the bits of a full batch."""
-        few, full = 1 + N_PASSES, _batch_rows(length)
+        full = _batch_rows(length)
 
         def equal() -> bool:
             draw = torch.Generator().manual_seed(length)
@@ -218,7 +219,10 @@ class Encoder:
             mask = torch.ones((full, length), dtype=torch.bool)
             return torch.equal(self._layers(ids[:few], mask[:few]), self._layers(ids, mask)[:few])
 
-        return few if n_rows <= few < full and self._seen_equal(length, equal) else full
+        for few in FEW_ROWS:
+            if n_rows <= few < full and self._seen_equal(length, few, equal):
+                return few
+        return full
 
     def _rows_of_head(self, n_rows: int) -> int:
         def equal() -> bool:
@@ -227,11 +231,11 @@ class Encoder:
             few, full = self.network.token_logits(vectors[:FEW_HEAD_ROWS]), self.network.token_logits(vectors)
             return torch.equal(few, full[:FEW_HEAD_ROWS])
 
-        return FEW_HEAD_ROWS if n_rows <= FEW_HEAD_ROWS and self._seen_equal(0, equal) else HEAD_ROWS
+        return FEW_HEAD_ROWS if n_rows <= FEW_HEAD_ROWS and self._seen_equal(0, FEW_HEAD_ROWS, equal) else HEAD_ROWS
 
-    def _seen_equal(self, length: int, equal: Callable[[], bool]) -> bool:
+    def _seen_equal(self, length: int, few: int, equal: Callable[[], bool]) -> bool:
         """Whether few rows gave the same bits; tried once for each length (0: the head) and number of threads."""
-        key = (length, torch.get_num_threads())
+        key = (length, few, torch.get_num_threads())
         if key not in self._few_is_equal:
             self._few_is_equal[key] = equal()
         return self._few_is_equal[key]

@@ -270,7 +270,7 @@ def between(fused: np.ndarray) -> float:
     variance = (sums[-1] * below - len(scores) * sums[:-1]) ** 2 / (below * (len(scores) - below))
     last = int(np.argmax(np.where(apart, variance, -1.0)))
     middle = float(scores[last] + scores[last + 1]) / 2
-    return math.ceil(middle * 10**SCORE_DECIMALS - 1e-6) / 10**SCORE_DECIMALS
+    return math.ceil(middle * 10.0**SCORE_DECIMALS - 1e-6) / 10.0**SCORE_DECIMALS
 
 
 def calibrated(raw: np.ndarray) -> np.ndarray:
