@@ -153,6 +153,7 @@ def main() -> None:
 
             for line in seen:
                 post(line)
+                post(line, "?detail=1")  # worked out apart from the score
             row("HTTP alone: `GET /health`", milliseconds(lambda _: get("/health"), known))
             row("`POST /score_log`, known text", milliseconds(post, known))
             row("the same with detail", milliseconds(lambda line: post(line, "?detail=1"), known))
