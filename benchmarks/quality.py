@@ -38,6 +38,11 @@ ROOT = Path(__file__).resolve().parents[1]
 CLASSIC = ("novelty", "tfidf", "shape", "severity")
 N_CANDIDATES = 300
 CANDIDATE_WEIGHTS = (0.0, 0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
+SHOWN = (
+    "fused", "fused, honest", "fused, classic only", "fused, random network", "best single", "density", "tfidf",
+    "shape", "severity", "rarity", "TF-IDF 1-NN, words and punctuation", "PCA residual", "prevalence", "fused: own F1",
+    "fused: best F1",
+)  # fmt: skip
 ALONE = "fused", "fused, no severity", "fused, classic only", "fused, random network"
 
 Rows = dict[str, dict[str, float]]
@@ -253,42 +258,38 @@ def honest(everything: dict[str, list[dict[str, Any]]], families: dict[str, list
 
 
 def print_summary(everything: dict[str, list[dict[str, Any]]]) -> None:
-    """A row a method, a column a test; macro is the mean over families of their tests' mean."""
+    """A row a test, a column a method; macro is the mean over families of their tests' mean."""
     names = [name for name, runs in everything.items() if not runs[0]["ranking_only"]]
     families = {
         family: kept
         for family, tests in FAMILIES.items()
         if (kept := [test.__name__ for test in tests if test.__name__ in names])
     }
-    columns = [name for kept in families.values() for name in kept]
-
-    def print_row(title: str, values: dict[str, float | None]) -> None:
-        macro = [[values[name] for name in kept] for kept in families.values()]
-        whole = all(value is not None for part in macro for value in part)
-        average = float(np.mean([np.mean(part) for part in macro])) if whole else None  # type: ignore[arg-type]
-        print(f"| {title} | {cell(average)} | " + " | ".join(cell(values[name]) for name in columns) + " |")
-
-    rows = list(dict.fromkeys(row for name in columns for row in everything[name][0]["rows"]))
-    print("\n### PR-AUC\n")
-    print("| | macro | " + " | ".join(columns) + " |")
-    print("|---" * (2 + len(columns)) + "|")
-    for row in rows:
-        bold = "**" if row == "fused" else ""
-        print_row(f"{bold}{row}{bold}", {name: mean(everything[name], row, "pr_auc") for name in columns})
-    best = {
-        name: max(
-            run for row in rows if row not in ALONE and not row.startswith("ceiling")
-            if (run := mean(everything[name], row, "pr_auc")) is not None
-        )
-        for name in columns
-    }  # fmt: skip
-    print_row("best single row of each test (by labels)", best)  # type: ignore[arg-type]
+    names = [name for kept in families.values() for name in kept]
+    rows = list(dict.fromkeys(row for name in names for row in everything[name][0]["rows"]))
+    columns = {row: {name: mean(everything[name], row, "pr_auc") for name in names} for row in rows}
+    single = [row for row in rows if row not in ALONE and not row.startswith("ceiling")]
+    columns["best single"] = {name: max(columns[row][name] or 0.0 for row in single) for name in names}
     chosen = honest(everything, families)
     if chosen:
-        print_row("**fused, honest**", {name: chosen[name][0] for name in columns})
-    print_row("prevalence", {name: everything[name][0]["prevalence"] for name in columns})
-    print_row("fused: F1 at its own threshold", {name: mean(everything[name], "fused", "f1") for name in columns})
-    print_row("fused: best F1 (by labels)", {name: mean(everything[name], "fused", "best_f1") for name in columns})
+        columns["fused, honest"] = {name: chosen[name][0] for name in names}
+    columns["prevalence"] = {name: everything[name][0]["prevalence"] for name in names}
+    columns["fused: own F1"] = {name: mean(everything[name], "fused", "f1") for name in names}
+    columns["fused: best F1"] = {name: mean(everything[name], "fused", "best_f1") for name in names}
+
+    def macro(values: dict[str, float | None]) -> float | None:
+        parts = [[values[name] for name in kept] for kept in families.values()]
+        if any(value is None for part in parts for value in part):
+            return None
+        return float(np.mean([np.mean(part) for part in parts]))  # type: ignore[arg-type]
+
+    for title, shown in (("the methods that matter", [row for row in SHOWN if row in columns]), ("all", list(columns))):
+        print(f"\n### PR-AUC, {title} (best single and best F1: chosen by labels)\n")
+        print("| | " + " | ".join(shown) + " |")
+        print("|---" * (1 + len(shown)) + "|")
+        print("| **macro** | " + " | ".join(cell(macro(columns[row])) for row in shown) + " |")
+        for name in names:
+            print(f"| {name} | " + " | ".join(cell(columns[row][name]) for row in shown) + " |")
     given = candidates(list(Config().scoring.weights))
     for family, kept in families.items():
         if kept[0] in chosen:
