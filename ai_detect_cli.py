@@ -8,6 +8,7 @@ Exit codes as of `python -m core`: 0 done, 1 a user's mistake (one line on stand
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import os
@@ -40,9 +41,11 @@ def main(log: str, model: str, as_json: bool) -> None:
     try:
         if log != "-" and not log.strip():
             raise InputError("the line is blank; there is nothing to score")  # said before seconds of loading
+        gc.disable()  # looking for garbage among modules that load is a tenth of the wait
         from core.line_scorer import LineScorer
 
         scorer = LineScorer(model)
+        gc.enable()
         if log == "-":
             _show_many(scorer, as_json)
         elif as_json:
