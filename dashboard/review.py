@@ -12,7 +12,7 @@ from core import workbench
 from core.errors import WorkbenchError
 from core.evaluate import wilson_interval
 from dashboard.components.line_detail import LineDetail
-from dashboard.components.review_board import Act, QueueRow, review_board
+from dashboard.components.review_board import ONE_AT_A_TIME, Act, QueueRow, review_board
 from dashboard.escaping import literal
 from dashboard.line_view import detail_of, said_of
 from dashboard.lines_table import without_headers
@@ -262,14 +262,15 @@ def performer(reader: workbench.RunReader) -> Callable[[list[Act]], None]:
     run_id, state = reader.info.run_id, st.session_state
 
     def perform_all(acts: list[Act]) -> None:
-        for act in acts:
-            if act.serial <= state.get(_answered_key(run_id), 0):
-                continue
-            state[_answered_key(run_id)] = act.serial
-            try:
-                stand_at(run_id, perform(reader, act))
-            except WorkbenchError as error:
-                state[f"review_problem_{run_id}"] = str(error)
+        with ONE_AT_A_TIME:
+            for act in acts:
+                if act.serial <= state.get(_answered_key(run_id), 0):
+                    continue
+                state[_answered_key(run_id)] = act.serial
+                try:
+                    stand_at(run_id, perform(reader, act))
+                except WorkbenchError as error:
+                    state[f"review_problem_{run_id}"] = str(error)
 
     return perform_all
 

@@ -6,6 +6,7 @@ server has answered it, so that none is lost when keys come faster than answers.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -46,6 +47,11 @@ _mount = register(
     """,
     parts=("line_view",),
 )
+
+
+ONE_AT_A_TIME = threading.Lock()
+"""Held while acts are done: a page starts to run anew while its last run may still be writing a verdict, and an act that
+overtook another would be the one that undo takes back. Here and not on the page, which is executed in each run."""
 
 
 @dataclass(frozen=True)
