@@ -50,8 +50,8 @@ _mount = register(
 
 
 ONE_AT_A_TIME = threading.Lock()
-"""Held while acts are done: a page starts to run anew while its last run may still be writing a verdict, and an act that
-overtook another would be the one that undo takes back. Here and not on the page, which is executed in each run."""
+"""Held while acts are done: a page starts anew while its last run may still be writing a verdict, and an act that came
+late would be the one that undo takes back. Here and not on the page, whose module is executed in each run."""
 
 
 @dataclass(frozen=True)
