@@ -13,12 +13,12 @@ from core.scoring.neighbours import EmbeddingNeighbours
 
 
 class DensityScorer(EmbeddingNeighbours):
-    """Distance to shares of all lines in the space of embeddings, mean over the shares."""
+    """Distance to shares of all lines in the space of embeddings, geometric mean over the shares."""
 
     name = "density"
 
     def score(self, batch: EncodedBatch) -> np.ndarray:
-        """Mean distance to the nearest shares of lines, in mean pairwise distances of the learnt texts.
+        """Geometric mean of distances to shares of lines, in mean pairwise distances of the learnt texts.
 
         Returns:
             [B] float64, 0 or more, higher is more abnormal.

@@ -56,7 +56,7 @@ class ShapeScorer(TermNeighbours):
         return super().fit(self._shapes(batch))
 
     def score(self, batch: EncodedBatch) -> np.ndarray:
-        """Mean distance to the nearest shares of lines, in mean pairwise distances of the learnt shapes.
+        """Geometric mean of distances to shares of lines, in mean pairwise distances of the learnt shapes.
 
         Returns:
             [B] float64, 0 or more, higher is more abnormal.

@@ -26,7 +26,7 @@ class TfidfScorer(TermNeighbours):
         return _TERM.findall(text)
 
     def score(self, batch: EncodedBatch) -> np.ndarray:
-        """Mean distance to the nearest shares of lines, in mean pairwise distances of the learnt texts.
+        """Geometric mean of distances to shares of lines, in mean pairwise distances of the learnt texts.
 
         Returns:
             [B] float64, 0 or more, higher is more abnormal.
