@@ -25,6 +25,7 @@ from core import workbench
 from core.config import ReadConfig
 from core.detector import LogDetector
 from core.evaluate import Labelled, bootstrap_intervals, curve, kinds, oddities, threshold_metrics
+from core.scoring.bursts import Bursts
 from core.scoring.context import CONTEXT, in_context, raised
 from core.tokenization.normalize import Normalizer
 from core.tokenization.sources import SOURCE
@@ -34,10 +35,10 @@ SERVICES = ("web_access", "auth")
 
 
 def texts_of(*paths: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Distinct texts of files; session (by source) and text_id of each line."""
+    """Distinct texts of files; session (by source), timestamp_utc and text_id of each line."""
     normalizer = Normalizer(ReadConfig(sessions=SOURCE))
     tables = [normalizer.process(1, pl.Series(path.read_text().splitlines())) for path in paths]
-    return normalizer.texts(), pl.concat(tables).select("session", "text_id")
+    return normalizer.texts(), pl.concat(tables).select("session", "timestamp_utc", "text_id")
 
 
 def labelled(service: str, split: str, lines: pl.DataFrame) -> Labelled:
@@ -86,7 +87,9 @@ def in_context_of(
 ) -> tuple[pl.DataFrame, np.ndarray, np.ndarray]:
     """Lines with the row of their text in its context, and of each row its score in context and its text."""
     counts = lines.drop_nulls("session").group_by("session", "text_id").agg(pl.len().cast(pl.Int64).alias("count"))
-    found = in_context(scored, counts, ordinary)
+    bursts = Bursts()
+    bursts.add(lines)
+    found = in_context(scored, bursts.of(counts), ordinary)
     rows = found.renumbered(lines)
     pairs = pl.DataFrame({"row": rows["text_id"], "text": lines["text_id"]}).unique().sort("row")
     score = raised(found.texts["score"].to_numpy(), found.texts[CONTEXT].to_numpy())

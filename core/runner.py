@@ -13,6 +13,7 @@ from core.config import ReadConfig
 from core.errors import InputError
 from core.ingest.files import read_chunks
 from core.records import Progress, Rejection, no_progress
+from core.scoring.bursts import Bursts
 from core.tokenization.normalize import Normalizer
 
 REJECTIONS_KEPT = 20  # as examples; all are counted, and all are stored with a run's lines
@@ -28,7 +29,7 @@ class Reading:
         n_rejected: lines not read as their format says.
         rejections: the first of them.
         format_counts: format name to lines.
-        sessions: one row a session and text (session, text_id, count, first_line_no); None without sessions.
+        sessions: one row a session and text (session, text_id, count, first_line_no, burst); None without sessions.
     """
 
     texts: pl.DataFrame
@@ -77,6 +78,7 @@ class SerialRunner:
         normalizer: Normalizer | None = None
         reading = Reading(pl.DataFrame())
         sessions: list[pl.DataFrame] = []
+        bursts = Bursts()
         for path in paths:
             if normalizer is None:
                 normalizer = Normalizer(config, reference_utc=_written(path), by_source=by_source)
@@ -85,6 +87,7 @@ class SerialRunner:
                 reading.n_lines += len(table)
                 _note_rejections(reading, table, str(path))
                 sessions.append(_session_counts(table))
+                bursts.add(table)
                 if chunk.labels is not None and chunk.kinds is not None:
                     table = table.with_columns(chunk.labels.alias("label"), chunk.kinds.alias("kind"))
                 if keep is not None:
@@ -94,7 +97,7 @@ class SerialRunner:
         reading.texts = normalizer.texts()
         reading.format_counts = normalizer.format_counts
         joined = _merged(sessions)
-        reading.sessions = None if joined.is_empty() else joined
+        reading.sessions = None if joined.is_empty() else bursts.of(joined)
         return reading
 
 

@@ -151,8 +151,8 @@ def score_form(path: Path, read: workbench.ReadConfig, texts: pl.DataFrame) -> N
         "Judge a line by the other lines of its source too",
         value=True,
         help="Scans, floods and guessed passwords show in the company a line keeps: where the other lines of a client "
-        "(or of the session, where a key is given) are unusual, its score is raised. Lines of ordinary sources keep "
-        "theirs.",
+        "(or of the session, where a key is given) are unusual or too many a second, its score is raised. Lines of "
+        "ordinary sources keep theirs.",
         key=f"context_{path}",
     )
     for item in damaged:

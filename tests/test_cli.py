@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from core import workbench
 from core.cli import main
+from core.scoring.context import UNUSUAL_SOURCE
 from tests.builders import access_log, write_labelled, write_log
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -256,7 +257,7 @@ def test_in_context_and_by_source(tmp_path: Path, model: str) -> None:
     assert list(found[0])[-3:] == ["severity", "context", "reason"]
     assert [row["session"] for row in found] == [row["session"] for row in plain]
     assert all(float(row["score"]) > float(before["score"]) for row, before in zip(found[30:], plain[30:], strict=True))
-    assert found[30]["reason"].startswith("other lines of its source are unusual; ")
+    assert found[30]["reason"].startswith(f"{UNUSUAL_SOURCE}; ")
     assert [row["session"] for row in rows(tmp_path / "sources.csv")][-1] == "192.0.2.5"
     measured = [json.loads(done("evaluate", log, "--model", model, *flag).stdout) for flag in ([], ["--context"])]
     assert [found["context"] for found in measured] == [False, True]

@@ -28,7 +28,8 @@ PROBES = [
 
 
 def counts_of(rows: list[tuple[str, int, int]]) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema={"session": pl.String, "text_id": pl.UInt32, "count": pl.Int64}, orient="row")
+    schema = {"session": pl.String, "text_id": pl.UInt32, "count": pl.Int64}
+    return pl.DataFrame(rows, schema=schema, orient="row").with_columns(burst=pl.lit(0.0))
 
 
 def texts_of(scores: list[float], counts: list[int] | None = None) -> pl.DataFrame:
@@ -54,6 +55,9 @@ def test_contexts_by_hand() -> None:
     # Where 0.2 is everyday the nine others are 0.6 above it, over 9 + 3 lines; a source of such lines adds nothing.
     noisy = contexts(counts_of([("a", 0, 10), ("b", 1, 50)]), texts, 0.2)
     assert noisy["context"].to_list() == [0.4, 0.0]
+    # Ordinary lines, six of ten too many; and odd ones too: 1 - 0.45 * 0.4.
+    burst = counts_of([("a", 2, 10), ("b", 0, 10)]).with_columns(burst=pl.lit(0.6))
+    assert contexts(burst, texts, everyday)["context"].to_list() == [0.6, 0.82]
 
 
 def test_scores_by_hand() -> None:
@@ -223,3 +227,16 @@ def test_sessions_score_the_same_in_context(tmp_path: Path, model: str, lines: l
         tables.append(pl.read_csv(tmp_path / "sessions.csv"))
         assert workbench.run(info.run_id).session_lines(NOISY) == len(PROBES) * 3
     assert tables[0].equals(tables[1])
+
+
+def test_a_flood_of_ordinary_requests_is_flagged(tmp_path: Path, model: str) -> None:
+    history = access_log(600)[0]
+    flood = [f'{NOISY} - - [10/Oct/2025:14:00:00 +0000] "GET / HTTP/1.1" 200 512 "-" "Mozilla/5.0"'] * 60
+    assert any('"GET / HTTP/1.1" 200' in line for line in history)
+    log = write_log(tmp_path / "flood.log", history + flood)
+    alone, judged = (workbench.run(workbench.score([log], model, context=context).run_id) for context in (False, True))
+    last = len(history) + len(flood)
+    threshold = alone.info.threshold
+    assert alone.line(last)["score"] < threshold <= judged.line(last)["score"]
+    assert judged.line(last)["reason"].startswith(UNUSUAL_SOURCE)
+    assert judged.line(1)["score"] == alone.line(1)["score"]

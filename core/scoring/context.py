@@ -5,10 +5,11 @@ the other lines of the same client are unusual too. Alerts of one host vouch for
 (Chau et al., SDM 2011: guilt by association). With S the fused score of a line's text and o the ordinary one, the mean
 of the lines learnt from, over the other lines of its session
 
-    D = (sum of their S + 3 o) / (their number + 3),   c = max(0, D - o - 0.05) in hundredths,
+    D = (sum of their S + 3 o) / (their number + 3),   c = 1 - (1 - max(0, D - o - 0.05)) (1 - b) in hundredths,
     S' = 1 - (1 - S) (1 - c)^4
 
-A line of an ordinary source, a line alone and one without a session have c = 0, and S' is S exactly.
+where b is the burst its lines are in (scoring.bursts). A line of an ordinary source, a line alone and one without a
+session have c = 0, and S' is S exactly.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from core.scoring.bursts import BURST
 from core.scoring.fusion import SCORE_DECIMALS
 
 PRIOR_LINES = 3  # of the ordinary score, beside the others: a few odd lines prove little
@@ -26,7 +28,7 @@ STRENGTH = 4  # how often the context counts, as if as many such lines had a say
 CONTEXT_DECIMALS = 2  # few values, so that a text has few contexts
 CONTEXT = "context"
 """The column of c, [0, 1), and the name of what it adds to a score."""
-UNUSUAL_SOURCE = "other lines of its source are unusual"
+UNUSUAL_SOURCE = "its source stands out: other lines are unusual, or too many a second"
 """The reason that context gives."""
 
 
@@ -34,7 +36,7 @@ def contexts(counts: pl.DataFrame, texts: pl.DataFrame, ordinary: float) -> pl.D
     """What the other lines of its session say of each session's text.
 
     Args:
-        counts: one row a session and text: session, text_id, count (lines, 1 or more).
+        counts: one row a session and text: session, text_id, count (lines, 1 or more), burst (0 to 1).
         texts: text_id and score (fused, 0 to 1, rounded to SCORE_DECIMALS).
         ordinary: mean score of the lines learnt from, 0 to 1.
 
@@ -47,7 +49,8 @@ def contexts(counts: pl.DataFrame, texts: pl.DataFrame, ordinary: float) -> pl.D
     n_others = pl.col("count").sum().over("session") - 1
     excess = (others / units - ordinary * n_others) / (n_others + PRIOR_LINES)  # D - o
     rows = counts.join(texts.select("text_id", "score"), on="text_id", how="left", maintain_order="left")
-    context = (excess - MARGIN).clip(lower_bound=0.0).round(CONTEXT_DECIMALS)
+    unusual = (excess - MARGIN).clip(lower_bound=0.0)
+    context = (1.0 - (1.0 - unusual) * (1.0 - pl.col(BURST))).round(CONTEXT_DECIMALS)
     return rows.select(*counts.columns, context.alias(CONTEXT))
 
 
@@ -95,7 +98,7 @@ def in_context(texts: pl.DataFrame, counts: pl.DataFrame, ordinary: float) -> In
 
     Args:
         texts: N distinct texts with count and score, text_id from 0.
-        counts: one row a session and text: session, text_id, count.
+        counts: one row a session and text: session, text_id, count, burst.
         ordinary: mean score of the lines learnt from, 0 to 1.
     """
     found = contexts(counts, texts, ordinary).filter(pl.col(CONTEXT) > 0)

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from core.detector import LogDetector
+from core.scoring.bursts import BURST
 from core.scoring.context import CONTEXT, UNUSUAL_SOURCE, InContext, in_context, raised
 from core.scoring.fusion import Fusion
 from core.scoring.reasons import SEPARATOR, reworded
@@ -17,10 +18,10 @@ def judged_in_context(detector: LogDetector, texts: pl.DataFrame, counts: pl.Dat
     Args:
         detector: fitted.
         texts: what its `score` gave.
-        counts: one row a session and text (session, text_id, count); None where there are no sessions.
+        counts: one row a session and text (session, text_id, count, burst); None where there are no sessions.
     """
     if counts is None:
-        counts = pl.DataFrame(schema={"session": pl.String, "text_id": pl.UInt32, "count": pl.Int64})
+        counts = pl.DataFrame(schema={"session": pl.String, "text_id": pl.UInt32, "count": pl.Int64, BURST: pl.Float64})
     found = in_context(texts, counts, detector.fusion_.ordinary_)
     calibrated = {name: found.texts[name].to_numpy() for name in detector.scorers_}
     score = raised(found.texts["score"].to_numpy(), found.texts[CONTEXT].to_numpy())
