@@ -31,7 +31,8 @@ from benchmarks.families import APART, FAMILIES, Test
 from core.config import Config
 from core.detector import LogDetector
 from core.evaluate import bootstrap_intervals, ranking_metrics, threshold_metrics
-from core.scoring.sessions import SessionScorer
+from core.scoring.next_template import Transitions
+from core.scoring.sessions import Sessions, SessionScorer
 from core.tokenization.normalize import Normalizer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,18 +58,18 @@ def candidates(scorers: Sequence[str]) -> list[dict[str, float]]:
 
 @dataclasses.dataclass(frozen=True)
 class Lines:
-    """Lines as texts: the distinct ones, the text of each line, and the counts of sessions where there are any."""
+    """Lines as texts: the distinct ones, the text of each line, and what sessions hold where there are any."""
 
     texts: pl.DataFrame
     text_of_line: np.ndarray
-    sessions: pl.DataFrame | None
+    sessions: Sessions | None
 
     @classmethod
     def of(cls, lines: list[str], sessions: list[str] | None) -> Lines:
         """Lines as a model reads them."""
         normalizer = Normalizer()
         table = normalizer.process(1, pl.Series(lines), None, None if sessions is None else pl.Series(sessions))
-        counts = None
+        held = None
         if sessions is not None:
             counts = (
                 table.drop_nulls("text_id")
@@ -76,7 +77,10 @@ class Lines:
                 .agg(pl.len().cast(pl.Int64).alias("count"), pl.col("line_no").min().alias("first_line_no"))
                 .sort("first_line_no", "session", "text_id")
             )
-        return cls(normalizer.texts(), table["text_id"].to_numpy(), counts)
+            transitions = Transitions()
+            transitions.add(table)
+            held = Sessions(counts, transitions.table())
+        return cls(normalizer.texts(), table["text_id"].to_numpy(), held)
 
 
 class Measured:
@@ -125,13 +129,14 @@ class Measured:
         texts = self.scored.texts.with_columns(pl.Series("score", score))
         if of_history is None or self.history.sessions is None:
             worst = (
-                self.scored.sessions.join(texts.select("text_id", "score"), on="text_id")
+                self.scored.sessions.counts.join(texts.select("text_id", "score"), on="text_id")
                 .group_by("session", maintain_order=True)
                 .agg(pl.col("score").max())
             )
             return worst["score"].to_numpy(), self._labels(worst["session"]), None
         learnt = self.history.texts.with_columns(pl.Series("score", of_history))
-        scorer = SessionScorer(Config().scoring.false_alarm_rate).fit(self.history.sessions, learnt)
+        scorer = SessionScorer(Config().scoring.false_alarm_rate)
+        scorer.fit(self.history.sessions, learnt, on_itself=self.history is self.scored)
         found = scorer.score(self.scored.sessions, texts)
         return found["score"].to_numpy(), self._labels(found["session"]), scorer.threshold_
 
@@ -142,7 +147,7 @@ class Measured:
         """What one who knew the label of every count vector would reach."""
         assert self.scored.sessions is not None  # noqa: S101
         vectors = (
-            self.scored.sessions.sort("session", "text_id")
+            self.scored.sessions.counts.sort("session", "text_id")
             .group_by("session", maintain_order=True)
             .agg(pl.format("{}:{}", "text_id", "count").str.join(" ").alias("vector"))
         )

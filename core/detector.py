@@ -35,7 +35,7 @@ from core.records import (
 from core.scoring import scorer_class
 from core.scoring.fusion import Fusion
 from core.scoring.reasons import SEPARATOR, reasons
-from core.scoring.sessions import SessionScorer
+from core.scoring.sessions import Sessions, SessionScorer
 from core.tokenization.log_tokenizer import LogTokenizer
 
 if TYPE_CHECKING:
@@ -203,14 +203,16 @@ class LogDetector:
             own = self.fusion_.combine(self.fusion_.calibrate({name: raw[name][: len(batch)] for name in raw}))
             self.fusion_.split(own, batch.counts)
 
-    def fit_sessions(self, counts: pl.DataFrame, texts: pl.DataFrame) -> Self:
-        """Learn what sessions usually hold.
+    def fit_sessions(self, sessions: Sessions, texts: pl.DataFrame, *, on_itself: bool = False) -> Self:
+        """Learn how sessions usually run.
 
         Args:
-            counts: one row a session and text: session, text_id, count, first_line_no.
-            texts: what `score` returned for those texts.
+            sessions: of the log learnt from.
+            texts: what `score` returned for its texts.
+            on_itself: as for `fit`.
         """
-        self.sessions_ = SessionScorer(self.config.scoring.false_alarm_rate).fit(counts, texts)
+        rate = self.config.scoring.false_alarm_rate
+        self.sessions_ = SessionScorer(rate).fit(sessions, texts, on_itself=on_itself)
         return self
 
     # ---------------------------------------------------------------- score
@@ -253,13 +255,14 @@ class LogDetector:
             "embedding": self._kept_embeddings(batch, score),
         }
 
-    def score_sessions(self, counts: pl.DataFrame, texts: pl.DataFrame) -> tuple[pl.DataFrame, float]:
+    def score_sessions(self, sessions: Sessions, texts: pl.DataFrame) -> tuple[pl.DataFrame, float]:
         """Scores of sessions and their threshold; a detector that learnt none learns from these very sessions.
 
         Args and the columns returned: as scoring.sessions.SessionScorer.score.
         """
-        scorer = self.sessions_ or SessionScorer(self.config.scoring.false_alarm_rate).fit(counts, texts)
-        return scorer.score(counts, texts), scorer.threshold_
+        rate = self.config.scoring.false_alarm_rate
+        scorer = self.sessions_ or SessionScorer(rate).fit(sessions, texts, on_itself=True)
+        return scorer.score(sessions, texts), scorer.threshold_
 
     def explain(self, line: str) -> Explanation:
         """Score one line and say why.

@@ -14,6 +14,8 @@ from core.errors import InputError
 from core.ingest.files import read_chunks
 from core.records import Progress, Rejection, no_progress
 from core.scoring.bursts import Bursts
+from core.scoring.next_template import Transitions
+from core.scoring.sessions import Sessions
 from core.tokenization.normalize import Normalizer
 
 REJECTIONS_KEPT = 20  # as examples; all are counted, and all are stored with a run's lines
@@ -29,7 +31,7 @@ class Reading:
         n_rejected: lines not read as their format says.
         rejections: the first of them.
         format_counts: format name to lines.
-        sessions: one row a session and text (session, text_id, count, first_line_no, burst); None without sessions.
+        sessions: what the sessions hold; None without sessions.
     """
 
     texts: pl.DataFrame
@@ -37,7 +39,7 @@ class Reading:
     n_rejected: int = 0
     rejections: list[Rejection] = field(default_factory=list)
     format_counts: dict[str, int] = field(default_factory=dict)
-    sessions: pl.DataFrame | None = None
+    sessions: Sessions | None = None
 
     @property
     def format(self) -> str:
@@ -78,7 +80,7 @@ class SerialRunner:
         normalizer: Normalizer | None = None
         reading = Reading(pl.DataFrame())
         sessions: list[pl.DataFrame] = []
-        bursts = Bursts()
+        bursts, transitions = Bursts(), Transitions()
         for path in paths:
             if normalizer is None:
                 normalizer = Normalizer(config, reference_utc=_written(path), by_source=by_source)
@@ -88,6 +90,7 @@ class SerialRunner:
                 _note_rejections(reading, table, str(path))
                 sessions.append(_session_counts(table))
                 bursts.add(table)
+                transitions.add(table)
                 if chunk.labels is not None and chunk.kinds is not None:
                     table = table.with_columns(chunk.labels.alias("label"), chunk.kinds.alias("kind"))
                 if keep is not None:
@@ -97,7 +100,8 @@ class SerialRunner:
         reading.texts = normalizer.texts()
         reading.format_counts = normalizer.format_counts
         joined = _merged(sessions)
-        reading.sessions = None if joined.is_empty() else bursts.of(joined)
+        if not joined.is_empty():
+            reading.sessions = Sessions(bursts.of(joined), transitions.table())
         return reading
 
 

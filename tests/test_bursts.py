@@ -5,7 +5,7 @@ import itertools
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.scoring.bursts import Bursts
@@ -54,6 +54,7 @@ def test_lines_without_source_time_or_text_are_left_out() -> None:
     assert bursts_of([]) == {}
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 770), max_size=4))
 def test_chunks_may_part_a_second(cuts: list[int]) -> None:
     flood: list[Line] = [("noisy", 10 + number / 50, number % 3) for number in range(70)]

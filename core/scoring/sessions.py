@@ -1,12 +1,15 @@
-"""Sessions: a document whose words are its templates, scored by the rarity of its count vector and by its worst line.
+"""Sessions: scored by their worst line, by which templates they hold how often, and by what follows what.
 
 Count vectors as evidence: Xu et al., "Detecting large-scale system problems by mining console logs", SOSP 2009; here
-weighted like words (rare templates weigh more, repeats on a log scale) and compared with the nearest known sessions.
+weighted like words (rare templates weigh more, repeats on a log scale), and measured by the distance within which a
+share of all known sessions lies, so that a few broken sessions in the history do not make the next one normal. The
+order of lines: next_template.py.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Self
@@ -16,10 +19,27 @@ import polars as pl
 
 from core.errors import BundleError
 from core.records import EncodedBatch
-from core.scoring.fusion import SCORE_DECIMALS, calibrated, upper_quantile
-from core.scoring.tfidf import TfidfScorer
+from core.scoring.fusion import MOST_FLAGGED, SCORE_DECIMALS, between, calibrated, upper_quantile
+from core.scoring.next_template import NextTemplate
+from core.scoring.terms import TermNeighbours
 
 SESSIONS_FILE = "sessions.json"
+KIN_SHARE = 0.03  # of all sessions: a way to run that fewer take is not normal yet
+_SURPRISE_UNIT = 0.3  # nats a line above the ordinary session's
+_ORDER_WEIGHT = 0.5  # beside the worst line and the count vector, 1 each
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """What the sessions of a log hold; text_id is the row of a text.
+
+    Attributes:
+        counts: one row a session and text: session, text_id, count, first_line_no, burst (scoring.bursts).
+        transitions: one row a session and pair of texts in a row: session, before, text_id, count.
+    """
+
+    counts: pl.DataFrame
+    transitions: pl.DataFrame
 
 
 class SessionScorer:
@@ -32,38 +52,47 @@ class SessionScorer:
     def __init__(self, false_alarm_rate: float = 0.01) -> None:
         self.false_alarm_rate = false_alarm_rate
 
-    def fit(self, counts: pl.DataFrame, texts: pl.DataFrame) -> Self:
-        """Learn the usual count vectors.
+    def fit(self, sessions: Sessions, texts: pl.DataFrame, *, on_itself: bool = False) -> Self:
+        """Learn how sessions usually run.
 
         Args:
-            counts: one row a session and text: session, text_id, count.
+            sessions: at least one.
             texts: text_id, normalized_text and score (fused, 0 to 1).
+            on_itself: these sessions are the ones to be scored, anomalies and all: the threshold parts their scores
+                where they fall into two groups, in place of keeping a rate of false alarms.
 
         Raises:
             WorkbenchError: where there is no session.
         """
-        sessions = _documents(counts, texts)
-        distinct = sessions.group_by("document", maintain_order=True).agg(pl.len().alias("count"))
-        self.count_vector_ = TfidfScorer().fit(_batch(distinct["document"].to_list(), distinct["count"].to_numpy()))
-        rarity = self._rarity(sessions)
-        score = self._fused(rarity, sessions["worst_line"].to_numpy())
-        self.threshold_ = upper_quantile(score, np.ones(len(score)), self.false_alarm_rate)
+        rows = _documents(sessions.counts, texts)
+        distinct = rows.group_by("document", maintain_order=True).agg(pl.len().alias("count"))
+        self.count_vector_ = CountVectors().fit(_batch(distinct["document"].to_list(), distinct["count"].to_numpy()))
+        named = _named(sessions.transitions, texts)
+        self.next_template_ = NextTemplate().fit(named)
+        surprise = self._surprise(rows, named).drop_nulls()
+        self.ordinary_surprise_ = float(surprise.median() or 0.0)  # type: ignore[arg-type]
+        score = self._score(rows, named)
+        ones = np.ones(len(score))
+        if on_itself:
+            self.threshold_ = max(between(np.unique(score)), upper_quantile(score, ones, MOST_FLAGGED))
+        else:
+            self.threshold_ = upper_quantile(score, ones, self.false_alarm_rate)
         return self
 
-    def score(self, counts: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
-        """Scores of sessions.
+    def score(self, sessions: Sessions, texts: pl.DataFrame) -> pl.DataFrame:
+        """Scores of sessions; one that was learnt from does not vouch for itself.
 
         Args:
-            counts: one row a session and text: session, text_id, count, first_line_no.
+            sessions: of any number.
             texts: text_id, normalized_text and score.
 
         Returns:
             One row a session, by first appearance: session, n_lines, score (0 to 1, higher is more abnormal),
             is_anomaly (0/1), first_line_no.
         """
-        sessions = _documents(counts, texts)
-        score = self._fused(self._rarity(sessions), sessions["worst_line"].to_numpy())
-        return sessions.select(
+        rows = _documents(sessions.counts, texts)
+        score = self._score(rows, _named(sessions.transitions, texts))
+        return rows.select(
             "session",
             "n_lines",
             pl.Series("score", score),
@@ -75,7 +104,12 @@ class SessionScorer:
         """Write the parts into an existing folder."""
         (folder / "count_vector").mkdir()
         self.count_vector_.save(folder / "count_vector")
-        values = {"threshold": self.threshold_, "false_alarm_rate": self.false_alarm_rate}
+        self.next_template_.save(folder)
+        values = {
+            "threshold": self.threshold_,
+            "false_alarm_rate": self.false_alarm_rate,
+            "ordinary_surprise": self.ordinary_surprise_,
+        }
         (folder / SESSIONS_FILE).write_text(json.dumps(values) + "\n", "utf-8")
 
     @classmethod
@@ -83,41 +117,90 @@ class SessionScorer:
         """Read what `save` wrote.
 
         Raises:
-            BundleError: where it is damaged.
+            BundleError: where it is damaged or of another version.
         """
+        next_template = NextTemplate.load(folder)
         try:
             values = json.loads((folder / SESSIONS_FILE).read_text("utf-8"))
             scorer = cls(float(values["false_alarm_rate"]))
             scorer.threshold_ = float(values["threshold"])
+            scorer.ordinary_surprise_ = float(values["ordinary_surprise"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BundleError(f"{folder / SESSIONS_FILE}: damaged ({error}); train the model again") from error
-        scorer.count_vector_ = TfidfScorer.load(folder / "count_vector")
+        scorer.next_template_ = next_template
+        scorer.count_vector_ = CountVectors.load(folder / "count_vector")
         return scorer
 
-    def _rarity(self, sessions: pl.DataFrame) -> np.ndarray:
+    def _score(self, rows: pl.DataFrame, named: pl.DataFrame) -> np.ndarray:
+        """[B] weighted mean of the three, each 0 to 1."""
+        excess = (self._surprise(rows, named) - self.ordinary_surprise_).fill_null(0.0).to_numpy()
+        order = calibrated(np.maximum(excess, 0.0) / _SURPRISE_UNIT)
+        total = rows["worst_line"].to_numpy() + calibrated(self._rarity(rows)) + _ORDER_WEIGHT * order
+        fused: np.ndarray = np.round(total / (2 + _ORDER_WEIGHT), SCORE_DECIMALS)
+        return fused
+
+    def _rarity(self, rows: pl.DataFrame) -> np.ndarray:
         # Sessions repeat each other, so each distinct document is compared once.
-        distinct = sessions.select(pl.col("document").unique(maintain_order=True))
+        distinct = rows.select(pl.col("document").unique(maintain_order=True))
         batch = _batch(distinct["document"].to_list(), np.ones(len(distinct), dtype=np.int64))
         distances = distinct.with_columns(pl.Series("distance", self.count_vector_.score(batch)))
-        joined = sessions.join(distances, on="document", how="left", maintain_order="left")
+        joined = rows.join(distances, on="document", how="left", maintain_order="left")
         distance: np.ndarray = joined["distance"].to_numpy()
         return distance
 
-    def _fused(self, rarity: np.ndarray, worst_line: np.ndarray) -> np.ndarray:
-        """[B] mean of the two, each 0 to 1."""
-        fused: np.ndarray = np.round((calibrated(rarity) + worst_line) / 2, SCORE_DECIMALS)
-        return fused
+    def _surprise(self, rows: pl.DataFrame, named: pl.DataFrame) -> pl.Series:
+        """Nats a line [B]; null for sessions of one line. A session is known by its count vector."""
+        learnt = rows.select("session", pl.col("document").is_in(self.count_vector_.texts_).alias("learnt"))
+        found = self.next_template_.surprise(named.join(learnt, on="session", how="inner"))
+        return rows.join(found, on="session", how="left", maintain_order="left")["surprise"]
+
+
+class CountVectors(TermNeighbours):
+    """Distance of a session's count vector to a share of all known sessions, its own left out once."""
+
+    name = "count_vector"
+
+    @staticmethod
+    def terms(text: str) -> list[str]:
+        """The templates of a document, in order, repeated as often as they stand there."""
+        return text.split(" ")
+
+    def score(self, batch: EncodedBatch) -> np.ndarray:
+        """Distance within which KIN_SHARE of the known sessions lie, in mean pairwise distances.
+
+        Returns:
+            [B] float64, 0 or more, higher is more abnormal.
+        """
+        vectors = self._queries(batch)
+        return self._bank.mass_distance(
+            batch.texts, lambda rows: self._distances(vectors[rows]) / self.spread_, (KIN_SHARE,)
+        )
 
 
 def _batch(documents: list[str], counts: np.ndarray) -> EncodedBatch:
     return EncodedBatch(texts=documents, counts=counts.astype(np.int64), levels=[""] * len(documents))
 
 
+def _words(texts: pl.DataFrame) -> pl.DataFrame:
+    """text_id, word: a digest of each text, so that the same text is the same word in every run and version."""
+    digests = [f"t{blake2b(text.encode(), digest_size=8).hexdigest()}" for text in texts["normalized_text"]]
+    return texts.select("text_id", pl.Series("word", digests, dtype=pl.String))
+
+
+def _named(transitions: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
+    """Transitions by words instead of text numbers: session, before, after, count."""
+    words = _words(texts)
+    named = transitions.join(words.rename({"word": "after"}), on="text_id", how="inner").join(
+        words.rename({"text_id": "before", "word": "before_word"}), on="before", how="inner"
+    )
+    # Texts of different levels are one template.
+    named = named.select("session", pl.col("before_word").alias("before"), "after", "count")
+    return named.group_by("session", "before", "after").agg(pl.col("count").sum())
+
+
 def _documents(counts: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
     """One row a session: session, document, n_lines, worst_line, first_line_no."""
-    # A digest, so that the same text is the same word in every run and version.
-    digests = [f"t{blake2b(text.encode(), digest_size=8).hexdigest()}" for text in texts["normalized_text"]]
-    words = texts.select("text_id", "score", pl.Series("word", digests, dtype=pl.String))
+    words = _words(texts).with_columns(texts["score"])
     repeats = pl.col("count").log(2).floor().cast(pl.Int64) + 1
     first = pl.col("first_line_no") if "first_line_no" in counts.columns else pl.lit(0)
     rows = counts.join(words, on="text_id", how="left")

@@ -33,7 +33,7 @@ def fitted(
     """A detector that learnt from what was read, sessions too where there are any; `on_itself` as LogDetector.fit."""
     detector = LogDetector(config).fit(reading.texts, progress, checkpoints, measure, on_itself=on_itself)
     if reading.sessions is not None:
-        detector.fit_sessions(reading.sessions, detector.score(reading.texts, progress))
+        detector.fit_sessions(reading.sessions, detector.score(reading.texts, progress), on_itself=on_itself)
     return detector
 
 

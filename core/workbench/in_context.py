@@ -10,18 +10,19 @@ from core.scoring.bursts import BURST
 from core.scoring.context import CONTEXT, UNUSUAL_SOURCE, InContext, in_context, raised
 from core.scoring.fusion import Fusion
 from core.scoring.reasons import SEPARATOR, reworded
+from core.scoring.sessions import Sessions
 
 
-def judged_in_context(detector: LogDetector, texts: pl.DataFrame, counts: pl.DataFrame | None) -> InContext:
+def judged_in_context(detector: LogDetector, texts: pl.DataFrame, sessions: Sessions | None) -> InContext:
     """The texts parted by context, with the scores of their lines there.
 
     Args:
         detector: fitted.
         texts: what its `score` gave.
-        counts: one row a session and text (session, text_id, count, burst); None where there are no sessions.
+        sessions: of the log; None where there are none.
     """
-    if counts is None:
-        counts = pl.DataFrame(schema={"session": pl.String, "text_id": pl.UInt32, "count": pl.Int64, BURST: pl.Float64})
+    schema = {"session": pl.String, "text_id": pl.UInt32, "count": pl.Int64, BURST: pl.Float64}
+    counts = pl.DataFrame(schema=schema) if sessions is None else sessions.counts
     found = in_context(texts, counts, detector.fusion_.ordinary_)
     calibrated = {name: found.texts[name].to_numpy() for name in detector.scorers_}
     score = raised(found.texts["score"].to_numpy(), found.texts[CONTEXT].to_numpy())

@@ -16,6 +16,7 @@ from core.errors import WorkbenchError
 from core.records import Progress, no_progress
 from core.runner import Reading, SerialRunner
 from core.scoring.novelty import NoveltyScorer
+from core.scoring.sessions import Sessions
 from core.store import RunInfo, RunReader, RunWriter, Store, new_run_id
 from core.workbench.fitting import fitted, reading_of, refuse_empty
 from core.workbench.in_context import judged_in_context
@@ -155,10 +156,10 @@ def score(
 
 
 def _put_in_context(
-    writer: RunWriter, detector: LogDetector, texts: pl.DataFrame, counts: pl.DataFrame | None
+    writer: RunWriter, detector: LogDetector, texts: pl.DataFrame, sessions: Sessions | None
 ) -> pl.DataFrame:
     """The texts parted by context, and the lines written with them."""
-    found = judged_in_context(detector, texts, counts)
+    found = judged_in_context(detector, texts, sessions)
     if found.moved.is_empty():
         return found.texts
     examples = writer.renumber(found.renumbered, len(found.texts))
