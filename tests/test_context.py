@@ -189,6 +189,7 @@ def test_a_named_session_goes_before_the_source(tmp_path: Path, model: str, line
 
 def test_own_fit_row_groups_and_reweighing(tmp_path: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.store.run_writer._GROUP_ROWS", 20)
+    lines = [line.replace('" 404 ', '" 500 ') for line in lines]  # odd enough where the probes are learnt from too
     info, found = scored(write_log(tmp_path / "new.log", lines), None, context=True)
     assert found["line"].to_list() == lines
     assert (found["context"] > 0).any()

@@ -33,7 +33,7 @@ def batch(*texts: str, counts: list[int] | None = None, levels: list[str] | None
         ("session opened for user root", "", 0.0),
         ("scan done, no errors found", "", 0.0),
         ("get /index.html mozilla 2xx", "", 0.0),
-        ("get /missing mozilla 4xx", "", 0.2),
+        ("get /missing mozilla 4xx", "", 0.0),
         ("get /broken mozilla 5xx", "", 0.4),
         ("get /error/failed.html mozilla 2xx", "", 0.0),  # a path that names errors is none
         ("", "", 0.0),

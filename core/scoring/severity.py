@@ -1,7 +1,7 @@
 """`severity`: what the line says of itself: its level, else its HTTP status class, else words of failure.
 
 No learning and no network: the same for every log. On system logs the largest single lever; on web logs weak,
-for there a 404 is everyday and status classes weigh half.
+for there a 404 is everyday and says nothing, and an error of the server weighs half.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from core.records import EncodedBatch
 from core.scoring.scorer import BaseScorer
 
 LEVEL_SEVERITY = {"critical": 1.0, "error": 0.8, "warning": 0.5, "notice": 0.1, "info": 0.0, "debug": 0.0}
-STATUS_SEVERITY = {"5xx": 0.4, "4xx": 0.2, "3xx": 0.0, "2xx": 0.0, "1xx": 0.0}
+STATUS_SEVERITY = {"5xx": 0.4, "4xx": 0.0, "3xx": 0.0, "2xx": 0.0, "1xx": 0.0}
 _WORDS_OF_SEVERITY = {
     1.0: "fatal panic emergency emerg critical crit oops segfault",
     0.8: "error errors err severe fail fails failed failing failure failures exception exceptions abort aborted "
