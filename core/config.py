@@ -36,6 +36,26 @@ class ReadConfig:
 
 
 @dataclass(frozen=True)
+class FlowConfig:
+    """How a capture's packets become flows.
+
+    Attributes:
+        keep_packets: packets kept of each flow, its first ones: a TCP handshake (3), what each side says first, and
+            their acknowledgements come to 8.
+        packet_bytes: bytes kept of a packet; it bounds memory, with `keep_packets` and `open_flows`.
+        idle_seconds: a flow that is silent for longer has ended.
+        active_seconds: a flow that lasts longer is cut there.
+        open_flows: flows held at once; beyond, those longest silent are given out first.
+    """
+
+    keep_packets: int = 8
+    packet_bytes: int = 512
+    idle_seconds: float = 120.0
+    active_seconds: float = 1_800.0
+    open_flows: int = 65_536
+
+
+@dataclass(frozen=True)
 class NetworkConfig:
     """TinyLogBERT's shape: BERT-mini (Turc et al., arXiv 1908.08962) with a small WordPiece vocabulary."""
 
@@ -100,6 +120,55 @@ class ScoringConfig:
     weights: dict[str, float] = field(default_factory=default_weights)
     combine: str = "sum"
     false_alarm_rate: float = 0.01
+
+
+def default_flow_weights() -> dict[str, float]:
+    """Weights of a flow's fused score; the key order is the order of columns."""
+    return {"knn": 0.5, "density": 1.0, "autoencoder": 1.0, "likelihood": 1.0, "novelty": 0.5}
+
+
+@dataclass(frozen=True)
+class TrafficConfig:
+    """Everything that shapes a bundle of captures (core/flow_detector.py); saved whole in it.
+
+    Attributes:
+        preset: shape of the network (networks/netgpt.py).
+        unit_bytes: 1 or 2 bytes a token; this and the next four as tokenization/hex_text.py says.
+        masked: hide what names endpoints, connections and moments.
+        hide_names: hide server names in payloads too.
+        max_packets: first packets of a flow that are read.
+        payload_bytes: first bytes of each payload that are read.
+        shuffle: shuffle header fields in every second epoch.
+        max_steps: optimizer steps of pre-training or fine-tuning at most; each stops early.
+        learning_rate: peak.
+        causal_share: weight of pre-training's loss beside that of answers.
+        held_back: share of distinct texts kept from training, for early stop, calibration and threshold.
+        scoring: which scorers run and how they are fused.
+        seed: of every random choice.
+    """
+
+    preset: str = "small"
+    unit_bytes: int = 1
+    masked: bool = True
+    hide_names: bool = True
+    max_packets: int = 8
+    payload_bytes: int = 64
+    shuffle: bool = True
+    max_steps: int = 300
+    learning_rate: float = 1e-3
+    causal_share: float = 0.1
+    held_back: float = 0.1
+    scoring: ScoringConfig = field(default_factory=lambda: ScoringConfig(default_flow_weights()))
+    seed: int = 0
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], source: str = "settings") -> TrafficConfig:
+        """Build from plain values.
+
+        Raises:
+            WorkbenchError: for an unknown key or a value of the wrong type.
+        """
+        return typing.cast(TrafficConfig, _build(cls, values, source))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ Bulk travels in columns, never as an object a line. Shape letters: `N` records, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self, runtime_checkable
 
@@ -70,11 +70,77 @@ class LogRecord:
 
 @dataclass(frozen=True)
 class Rejection:
-    """A line that was not read as its format says; the line itself is kept."""
+    """A line or packet that was not read as its format says; a line itself is kept."""
 
     source: str
-    position: int  # line number from 1; 0 for the file as a whole
+    position: int  # number of the line or packet from 1; 0 for the file as a whole
     reason: str
+
+
+@dataclass(slots=True)
+class Packet:
+    """One packet of a flow, never changed once made: freezing it, a million times a capture, takes twice as long.
+
+    Attributes:
+        time: seconds since 1970, UTC.
+        forward: it goes the way of the flow's first packet.
+        data: from the IP header on, as captured, to the end that header names; at most FlowConfig.packet_bytes. Where
+            it came through a tunnel (GRE, VXLAN) this is the inner packet.
+        length: bytes of the whole frame on the wire, captured or not.
+    """
+
+    time: float
+    forward: bool
+    data: bytes
+    length: int
+
+
+@dataclass(slots=True)
+class Flow:
+    """Packets between two endpoints, both ways; the initiator `a` sent the first that was seen. Never changed.
+
+    Attributes:
+        key: IP protocol number, address a, port a, address b, port b; ports are 0 for ICMP.
+        capture: name of the file it was read from.
+        first_utc, last_utc: seconds since 1970 of the first and last packet.
+        n_packets, n_bytes: both ways, all packets, in bytes on the wire.
+        forward_packets, forward_bytes: of these, from a to b.
+        packets: the first packets, as many as FlowConfig.keep_packets.
+        ended: why it was closed, one of ENDINGS.
+        forward_squares, backward_squares: sums of squared packet lengths.
+        gap_squares, longest_gap: of the seconds between successive packets.
+        tcp_flags: flag byte to the packets that carried it; empty but for TCP.
+    """
+
+    key: tuple[int, str, int, str, int]
+    capture: str
+    first_utc: float
+    last_utc: float
+    n_packets: int
+    n_bytes: int
+    forward_packets: int
+    forward_bytes: int
+    packets: tuple[Packet, ...]
+    ended: str = "capture"
+    forward_squares: int = 0
+    backward_squares: int = 0
+    gap_squares: float = 0.0
+    longest_gap: float = 0.0
+    tcp_flags: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def backward_packets(self) -> int:
+        """Packets from b to a."""
+        return self.n_packets - self.forward_packets
+
+    @property
+    def backward_bytes(self) -> int:
+        """Bytes on the wire from b to a."""
+        return self.n_bytes - self.forward_bytes
+
+
+ENDINGS = ("fin", "reset", "idle", "active", "crowded", "capture")
+"""Both sides said FIN; a reset; silence; a long flow cut; too many open flows; the capture's end."""
 
 
 @dataclass(frozen=True)

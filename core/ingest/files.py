@@ -94,7 +94,7 @@ def read_chunks(
     config = config or ReadConfig()
     name = "standard input" if str(path) == "-" else str(path)
     line_no = 1
-    with _opened(path, name) as raw:
+    with opened(path, name) as raw:
         total = 0 if str(path) == "-" else Path(path).stat().st_size
         try:
             for chunk in _chunks(raw, name, config, with_labels):
@@ -110,7 +110,9 @@ def read_chunks(
 
 
 def _chunks(raw: io.BufferedReader, name: str, config: ReadConfig, with_labels: bool) -> Iterator[Chunk]:
-    stream = _decompressed(raw, raw.peek(8)[:8], name)
+    stream = decompressed(raw)
+    if stream is raw:
+        _refuse_containers(raw.peek(8)[:8], name)
     first, stream = _as_utf8(stream.peek(65_536)[:65_536], stream)
     if not first:
         raise InputError(f"{name}: the file is empty; nothing to read")
@@ -126,7 +128,8 @@ def _chunks(raw: io.BufferedReader, name: str, config: ReadConfig, with_labels: 
 
 
 @contextmanager
-def _opened(path: str | Path, name: str) -> Iterator[io.BufferedReader]:
+def opened(path: str | Path, name: str) -> Iterator[io.BufferedReader]:
+    """A file's bytes as they lie on disk, or standard input's for "-"; InputError, with `name`, where it cannot be."""
     if str(path) == "-":
         yield io.BufferedReader(cast(io.RawIOBase, sys.stdin.buffer), 1 << 20)
         return
@@ -142,17 +145,22 @@ def _opened(path: str | Path, name: str) -> Iterator[io.BufferedReader]:
         yield handle
 
 
-def _decompressed(raw: io.BufferedReader, head: bytes, name: str) -> io.BufferedReader:
+def decompressed(raw: io.BufferedReader) -> io.BufferedReader:
+    """What a gzip, bzip2 or zstd stream holds; any other as it is."""
+    head = raw.peek(8)[:8]
     if head.startswith(_GZIP):
         return io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=raw)), 1 << 20)
     if head.startswith(_BZIP2):
         return io.BufferedReader(cast(io.RawIOBase, bz2.BZ2File(raw)), 1 << 20)
     if head.startswith(_ZSTD):
         return io.BufferedReader(cast(io.RawIOBase, _ZstdReader(raw)), 1 << 20)
+    return raw
+
+
+def _refuse_containers(head: bytes, name: str) -> None:
     for magic, kind in _OTHER_CONTAINERS.items():
         if head.startswith(magic):
             raise InputError(f"{name}: this is {kind}, not a log; unpack it and use the text inside")
-    return raw
 
 
 class _ZstdReader(io.RawIOBase):
@@ -241,10 +249,13 @@ def _line_chunks(stream: BinaryIO, max_line_bytes: int) -> Iterator[Chunk]:
     line_no = 1
     for block, dropped in _blocks(stream, max_line_bytes):
         block, ends, rejections = _clean(block, dropped, max_line_bytes)
+        returns = b"\r" in block
         offsets = np.zeros(len(ends) + 1, dtype=np.int64)
-        offsets[1:] = ends + 1
-        array = pa.LargeStringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(block))
-        lines = cast(pl.Series, pl.from_arrow(array)).str.strip_suffix("\n").str.strip_suffix("\r")
+        offsets[1:] = ends + 1 if returns else ends - np.arange(len(ends))
+        text = pa.py_buffer(block if returns else block.replace(b"\n", b""))
+        lines = cast(pl.Series, pl.from_arrow(pa.LargeStringArray.from_buffers(len(ends), pa.py_buffer(offsets), text)))
+        if returns:
+            lines = lines.str.strip_suffix("\n").str.strip_suffix("\r")
         yield Chunk(line_no, lines, rejections)
         line_no += len(lines)
 

@@ -1,0 +1,234 @@
+"""NetGPT: the network, in plain torch; `flow_encoder.py` runs it over flows.
+
+The network is GPT-2 (Radford et al., 2019) as NetGPT (Meng et al., arXiv 2304.09513) takes it for traffic, with a table
+of segments added: which packet of its flow a token belongs to. Every other parameter has the name it has in Hugging
+Face's `GPT2LMHeadModel`; its four products a block are stored there the other way round ([in, out]). The output is
+tied to the token table and not stored a second time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from core.errors import BundleError
+
+FORMAT = 1
+LAYER_NORM_EPS = 1e-5  # GPT-2's own, as is the spread of the first weights
+FIRST_WEIGHTS_STD = 0.02
+
+
+@dataclasses.dataclass(frozen=True)
+class NetGptConfig:
+    """The shape.
+
+    Attributes:
+        vocab_size: tokens of the tokenizer, then those of tasks and their labels (networks/answers.py).
+        hidden_size: a multiple of `n_heads`.
+        n_layers: blocks.
+        n_heads: of each block's attention.
+        max_tokens: of a sequence, its prompt included.
+        n_segments: packets that are told apart, and one more for what is of no packet.
+    """
+
+    vocab_size: int
+    hidden_size: int = 256
+    n_layers: int = 4
+    n_heads: int = 4
+    max_tokens: int = 515
+    n_segments: int = 17
+
+
+PRESETS = {
+    "small": {"hidden_size": 256, "n_layers": 4, "n_heads": 4},  # trains on two cores
+    "base": {"hidden_size": 768, "n_layers": 12, "n_heads": 12},  # the paper's; for a GPU
+}
+
+Cache = list[tuple[Tensor, Tensor]]
+"""Keys and values [B, H, T, D/H] of each block for the tokens already read; empty before the first."""
+
+
+class NetGpt(nn.Module):
+    """GPT-2 with segments: each token's hidden state knows the tokens before it and none after.
+
+    Sequences are padded on the right: no token sees what follows it, so no mask is needed.
+
+    Args:
+        config: the shape.
+    """
+
+    def __init__(self, config: NetGptConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.config = config
+        self.transformer = nn.ModuleDict(
+            {
+                "wte": _embedding(config.vocab_size, width),
+                "wpe": _embedding(config.max_tokens, width),
+                "segments": _embedding(config.n_segments, width),
+                "h": nn.ModuleList(_Block(config) for _ in range(config.n_layers)),
+                "ln_f": nn.LayerNorm(width, eps=LAYER_NORM_EPS),
+            }
+        )
+
+    def forward(self, ids: Tensor, segments: Tensor, cache: Cache | None = None) -> Tensor:
+        """Hidden states of the last block, normed.
+
+        Args:
+            ids: [B, T] int64 token ids; with the tokens in `cache` before them at most `config.max_tokens`.
+            segments: [B, T] int64, 0 to `config.n_segments` - 1.
+            cache: what was read before these tokens; these are added to it. None keeps nothing.
+
+        Returns:
+            [B, T, D].
+        """
+        tables: Any = self.transformer
+        seen = cache[0][0].shape[2] if cache else 0
+        positions = tables["wpe"].weight[seen : seen + ids.shape[1]]
+        hidden = tables["wte"](ids) + positions + tables["segments"](segments)  # [B, T, D]
+        for number, block in enumerate(tables["h"]):
+            hidden = block(hidden, cache, number)
+        return tables["ln_f"](hidden)  # type: ignore[no-any-return]
+
+    def token_logits(self, hidden: Tensor) -> Tensor:
+        """What the network expects next: hidden states [..., D] to logits [..., V]."""
+        tables: Any = self.transformer
+        return functional.linear(hidden, tables["wte"].weight)
+
+    def grown(self, vocab_size: int, seed: int = 0) -> NetGpt:
+        """A copy with a larger vocabulary: the same for the tokens it has, random weights for the new.
+
+        Raises:
+            ValueError: where the vocabulary would shrink.
+        """
+        n_new = vocab_size - self.config.vocab_size
+        if n_new < 0:
+            raise ValueError(f"vocab_size {vocab_size} is less than the {self.config.vocab_size} there are")
+        draw = torch.Generator().manual_seed(seed)
+        new = torch.randn((n_new, self.config.hidden_size), generator=draw) * FIRST_WEIGHTS_STD
+        state = {name: weight.detach().clone() for name, weight in self.state_dict().items()}
+        state["transformer.wte.weight"] = torch.cat([state["transformer.wte.weight"], new])
+        return _assembled(dataclasses.replace(self.config, vocab_size=vocab_size), state)
+
+    def save(self, folder: Path) -> None:
+        """Write `network.safetensors` (float16) and `network.json` into an existing folder."""
+        state = {name: tensor.detach().to(torch.float16).contiguous() for name, tensor in self.state_dict().items()}
+        save_file(state, folder / "network.safetensors")
+        described = {"format": FORMAT, "network": "NetGPT", "config": dataclasses.asdict(self.config)}
+        (folder / "network.json").write_text(json.dumps(described, indent=2) + "\n", "utf-8")
+
+    @staticmethod
+    def load(folder: Path) -> NetGpt:
+        """Read what `save` wrote, as float32.
+
+        Raises:
+            BundleError: where a file is missing, damaged, of another format or network, or does not fit the other.
+        """
+        path = folder / "network.json"
+        try:
+            described = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise BundleError(f"{path}: cannot be read ({error}); train the model again") from error
+        if not isinstance(described, dict) or described.get("format") != FORMAT or described.get("network") != "NetGPT":
+            raise BundleError(f"{path}: not a NetGPT of format {FORMAT}; train the model again with this version")
+        config = _checked_config(described.get("config"), path)
+
+        path = folder / "network.safetensors"
+        try:
+            state = {name: tensor.to(torch.float32) for name, tensor in load_file(path).items()}
+            network = _assembled(config, state)
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise BundleError(f"{path}: damaged or not the network of its network.json: {error}") from error
+        if not all(tensor.isfinite().all() for tensor in state.values()):
+            raise BundleError(f"{path}: damaged, some weights are not finite; train the model again")
+        return network
+
+
+def random_netgpt(config: NetGptConfig, seed: int = 0) -> NetGpt:
+    """A network as GPT-2 starts it: normal weights, the products that end in a block's sum smaller with depth.
+
+    The same seed gives the same network and leaves torch's own draws as they were.
+    """
+    draw = torch.Generator().manual_seed(seed)
+    with torch.device("meta"):
+        shapes = {name: tensor.shape for name, tensor in NetGpt(config).state_dict().items()}
+    state = {}
+    for name, shape in shapes.items():
+        if name.endswith("bias"):
+            state[name] = torch.zeros(shape)
+        elif ".ln_" in name:
+            state[name] = torch.ones(shape)
+        else:
+            spread = FIRST_WEIGHTS_STD / (2 * config.n_layers) ** 0.5 if ".c_proj." in name else FIRST_WEIGHTS_STD
+            state[name] = torch.randn(shape, generator=draw) * spread
+    return _assembled(config, state)
+
+
+def _assembled(config: NetGptConfig, state: dict[str, Tensor]) -> NetGpt:
+    with torch.device("meta"):  # no memory is taken for sizes that the weights may not have
+        network = NetGpt(config)
+    network.load_state_dict(state, assign=True)
+    return network.eval()
+
+
+def _checked_config(values: Any, path: Path) -> NetGptConfig:
+    names = {field.name for field in dataclasses.fields(NetGptConfig)}
+    if (
+        not isinstance(values, dict)
+        or set(values) != names
+        or not all(type(value) is int and value > 0 for value in values.values())
+        or values["hidden_size"] % values["n_heads"]
+    ):
+        raise BundleError(f"{path}: config must give {', '.join(sorted(names))} as positive whole numbers")
+    return NetGptConfig(**values)
+
+
+def _embedding(n_rows: int, width: int) -> nn.Embedding:
+    """A table; on the meta device nn.Embedding's own start loads torch's compiler: over a second."""
+    weight = torch.empty(n_rows, width)
+    return nn.Embedding(n_rows, width, _weight=weight if weight.is_meta else weight.normal_(std=FIRST_WEIGHTS_STD))
+
+
+class _Block(nn.Module):
+    """Attention and a wide layer, each on normed states and added to them (pre-norm)."""
+
+    def __init__(self, config: NetGptConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.n_heads = config.n_heads
+        self.ln_1 = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
+        self.attn = nn.ModuleDict({"c_attn": nn.Linear(width, 3 * width), "c_proj": nn.Linear(width, width)})
+        self.ln_2 = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
+        self.mlp = nn.ModuleDict({"c_fc": nn.Linear(width, 4 * width), "c_proj": nn.Linear(4 * width, width)})
+
+    def forward(self, hidden: Tensor, cache: Cache | None, number: int) -> Tensor:
+        hidden = hidden + self._attention(self.ln_1(hidden), cache, number)
+        wide = functional.gelu(self.mlp["c_fc"](self.ln_2(hidden)), approximate="tanh")  # [B, T, 4D]
+        return hidden + self.mlp["c_proj"](wide)  # type: ignore[no-any-return]
+
+    def _attention(self, hidden: Tensor, cache: Cache | None, number: int) -> Tensor:
+        query, key, value = (  # [B, H, T, D/H]
+            part.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+            for part in self.attn["c_attn"](hidden).chunk(3, dim=-1)
+        )
+        seen, new = 0, query.shape[2]
+        if cache is not None and number < len(cache):
+            seen = cache[number][0].shape[2]
+            key, value = (torch.cat([old, now], dim=2) for old, now in zip(cache[number], (key, value), strict=True))
+            cache[number] = key, value
+        elif cache is not None:
+            cache.append((key, value))
+        # SDPA's own causal mask starts at the first key, so tokens after others need one that starts where they do.
+        visible = query.new_ones((new, seen + new), dtype=torch.bool).tril(seen) if seen and new > 1 else None
+        mixed = functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=visible, is_causal=visible is None and new > 1
+        )
+        return self.attn["c_proj"](mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
