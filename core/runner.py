@@ -11,6 +11,7 @@ import polars as pl
 
 from core.config import ReadConfig
 from core.errors import InputError
+from core.ingest.ahead import Ahead, Behind
 from core.ingest.files import read_chunks
 from core.records import Progress, Rejection, no_progress
 from core.scoring.bursts import Bursts
@@ -84,17 +85,21 @@ class SerialRunner:
         for path in paths:
             if normalizer is None:
                 normalizer = Normalizer(config, reference_utc=_written(path), by_source=by_source)
-            for chunk in read_chunks(path, config, with_labels=with_labels, progress=progress):
-                table = normalizer.process(reading.n_lines + 1, chunk.lines, chunk.rejections, chunk.sessions)
-                reading.n_lines += len(table)
-                _note_rejections(reading, table, str(path))
-                sessions.append(_session_counts(table))
-                bursts.add(table)
-                transitions.add(table)
-                if chunk.labels is not None and chunk.kinds is not None:
-                    table = table.with_columns(chunk.labels.alias("label"), chunk.kinds.alias("kind"))
-                if keep is not None:
-                    keep(table)
+            told: list[tuple[str, int, int]] = []
+            chunks = read_chunks(path, config, with_labels=with_labels, progress=lambda *at, told=told: told.append(at))
+            with Ahead(chunks) as ahead, Behind(keep) as behind:
+                for chunk in ahead:
+                    progress(*told[-1])
+                    table = normalizer.process(reading.n_lines + 1, chunk.lines, chunk.rejections, chunk.sessions)
+                    reading.n_lines += len(table)
+                    _note_rejections(reading, table, str(path))
+                    sessions.append(_session_counts(table))
+                    bursts.add(table)
+                    transitions.add(table)
+                    if chunk.labels is not None and chunk.kinds is not None:
+                        table = table.with_columns(chunk.labels.alias("label"), chunk.kinds.alias("kind"))
+                    behind.put(table)
+            progress(*told[-1])
         if normalizer is None:
             raise InputError("no log was named; name at least one file, or - for standard input")
         reading.texts = normalizer.texts()

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from core.config import ReadConfig
 from core.errors import WorkbenchError
 from core.tokenization.log_tokenizer import LogTokenizer
-from core.tokenization.normalize import MAX_TEXT_CHARS, Normalizer, fold_digits, mask
+from core.tokenization.masks import mask
+from core.tokenization.normalize import MAX_TEXT_CHARS, Normalizer
+from core.tokenization.skeletons import fold_digits
 
 MASKS = [
     ("from 192.168.1.1 to 10.0.0.1:8080", "from ip to ip"),

@@ -380,17 +380,15 @@ def unfold(lines: pl.Series) -> pl.Series:
     `%27` and `%20` must not meet as `%00`, so they are decoded before digits are folded (three times at most, against
     double encoding). A decoded quote stays escaped, so that it cannot end the request early.
     """
-    frame = lines.alias("line").to_frame()
-    quoted = pl.col("line").str.starts_with('"') & pl.col("line").str.contains(_QUOTED_ACCESS)
-    inner = pl.col("line").str.slice(1, pl.col("line").str.len_chars() - 2)
-    frame = frame.with_columns(
-        pl.when(quoted).then(inner.str.replace_all(r'""|\\"', '"')).otherwise("line").alias("line")
-    )
-    line = frame["line"]
-    escaped = line.str.contains(r"%[0-9A-Fa-f]{2}|\\x[0-9A-Fa-f]{2}") & line.str.contains(_REQUEST_SHAPE)
-    if not escaped.any():
+    line = lines.alias("line")
+    if line.str.starts_with('"').any():
+        quoted = pl.col("line").str.starts_with('"') & pl.col("line").str.contains(_QUOTED_ACCESS)
+        inner = pl.col("line").str.slice(1, pl.col("line").str.len_chars() - 2).str.replace_all(r'""|\\"', '"')
+        line = line.to_frame().select(pl.when(quoted).then(inner).otherwise("line").alias("line")).to_series()
+    escaped = line.filter(line.str.contains(r"%[0-9A-Fa-f]{2}|\\x[0-9A-Fa-f]{2}"))
+    distinct = escaped.filter(escaped.str.contains(_REQUEST_SHAPE)).unique()
+    if distinct.is_empty():
         return line
-    distinct = line.filter(escaped).unique()
     decoded = pl.Series([decode_escapes(text) for text in distinct], dtype=pl.String)
     return line.replace_strict(distinct, decoded, default=line, return_dtype=pl.String)
 

@@ -19,14 +19,8 @@ from core.config import ReadConfig
 from core.errors import BundleError
 from core.records import LogRecord
 from core.tokenization import headers
-from core.tokenization.normalize import (
-    FOLDED,
-    LEVEL_CLASS_OF_WORD,
-    MAX_TEXT_CHARS,
-    Normalizer,
-    read_skeletons,
-    unwrap_json,
-)
+from core.tokenization.normalize import LEVEL_CLASS_OF_WORD, MAX_TEXT_CHARS, Normalizer, unwrap_json
+from core.tokenization.skeletons import FOLDED, read_skeletons
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from core.errors import WorkbenchError
@@ -49,7 +50,11 @@ class TimestampReader:
         self._last_month = 0
 
     def read(self, lines: pl.DataFrame) -> pl.Series:
-        """[N] UTC times of lines with the columns timestamp, kind (a key of PATTERNS) and json_timestamp."""
+        """[N] UTC times of lines with the columns timestamp, kind (a key of PATTERNS) and json_timestamp.
+
+        A year before 1970 or later than the one after the input was written is no time: such digits mean something
+        else, and one of them would stretch every time axis over centuries.
+        """
         lines = lines.select(
             pl.coalesce("json_timestamp", "timestamp").alias("text"),
             pl.when(pl.col("json_timestamp").str.contains(r"^[0-9]{9,13}(?:\\.[0-9]+)?$"))
@@ -59,10 +64,12 @@ class TimestampReader:
             .otherwise("kind")
             .alias("kind"),
         ).with_row_index("row")
-        parts = [pl.DataFrame(schema={"row": pl.UInt32, "time": pl.Datetime("us")})]
+        times = np.full(len(lines), "NaT", "datetime64[us]")
         for (kind,), group in lines.filter(pl.col("kind") != "").group_by("kind", maintain_order=True):
-            parts.append(group.select("row", self._parse(group["text"], str(kind)).alias("time")))
-        return lines.join(pl.concat(parts), on="row", how="left", maintain_order="left")["time"]
+            times[group["row"].to_numpy()] = self._parse(group["text"], str(kind)).to_numpy()
+        last_year = max(self.year or 0, (self.reference_utc or dt.datetime.now(dt.UTC)).year) + 1
+        believable = pl.col("time").is_between(dt.datetime(1970, 1, 1), dt.datetime(min(last_year, 9998) + 1, 1, 1))
+        return pl.DataFrame({"time": times}).select(pl.when(believable).then("time").alias("time")).to_series()
 
     def _parse(self, text: pl.Series, kind: str) -> pl.Series:
         frame = text.alias("text").to_frame()
@@ -74,14 +81,11 @@ class TimestampReader:
         if kind == "access":
             parsed = clean.str.to_datetime(PATTERNS[kind], strict=False, time_unit="us")
             return frame.select(parsed.dt.replace_time_zone(None))["text"]
-        zoned = pl.lit(False)
+        zoned = False
         if kind == "iso":
-            zone = clean.str.extract(_ZONE, 1)
-            zoned = zone.is_not_null()
-            clean = clean.str.slice(0, 10) + " " + clean.str.slice(11).str.replace(_ZONE, "")
-            hours = zone.str.extract(r"^([+-][0-9]{2})", 1).cast(pl.Int64, strict=False).fill_null(0)
-            minutes = zone.str.extract(r"[0-9]{2}:?([0-9]{2})$", 1).cast(pl.Int64, strict=False).fill_null(0)
-            shift = hours * 60 + pl.when(zone.str.starts_with("-")).then(-minutes).otherwise(minutes)
+            zoned = text.str.contains(_ZONE).any()
+            time = clean.str.slice(11)
+            clean = clean.str.slice(0, 10) + " " + (time.str.replace(_ZONE, "") if zoned else time)
         elif kind == "ctime":
             clean = clean.str.replace(r"^[A-Z][a-z]{2} ", "")  # the day of the week
         elif kind in ("syslog", "month_day"):
@@ -91,8 +95,12 @@ class TimestampReader:
         if self.timezone != "UTC":
             utc = local.dt.replace_time_zone(self.timezone, ambiguous="earliest", non_existent="null")
             utc = utc.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-        if kind == "iso":
-            utc = pl.when(zoned).then(local - pl.duration(minutes=shift)).otherwise(utc)
+        if zoned:
+            zone = pl.col("text").str.extract(_ZONE, 1)
+            hours = zone.str.extract(r"^([+-][0-9]{2})", 1).cast(pl.Int64, strict=False).fill_null(0)
+            minutes = zone.str.extract(r"[0-9]{2}:?([0-9]{2})$", 1).cast(pl.Int64, strict=False).fill_null(0)
+            shift = hours * 60 + pl.when(zone.str.starts_with("-")).then(-minutes).otherwise(minutes)
+            utc = pl.when(zone.is_not_null()).then(local - pl.duration(minutes=shift)).otherwise(utc)
         return frame.select(utc.alias("time"))["time"]
 
     def _years(self, text: pl.Series, kind: str) -> pl.Series:
