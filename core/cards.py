@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core.config import Config
+from core.flow_detector import FlowDetector
 
 WHAT_SCORERS_SEE = {
     "mlp_head": "[CLS] vector → MLP 256→64→1 → sigmoid, taught real texts against corrupted ones",
@@ -20,6 +21,59 @@ WHAT_SCORERS_SEE = {
     "shape": "distance of a request's build, rare words left out, to shares of all learnt lines; other lines whole",
     "severity": "level, status class and words such as failed or denied",
 }
+
+
+def write_flow_card(folder: Path, name: str, detector: FlowDetector) -> None:
+    """Write the README.md of a bundle of captures."""
+    config, facts, history = detector.config, detector.facts_, detector.history_
+    shape = detector.encoder_.config
+    masked = "masked: addresses, ports, IP id, TTL, checksums, sequence numbers, timestamps"
+    lines = [
+        f"# {name}",
+        "",
+        f"A NetGPT bundle of TinyLogBERT Workbench, written {facts['created_utc']} by code; JSON and safetensors only.",
+        "",
+        f"- pre-trained on {facts['n_flows']:,} flows without labels, {facts['n_texts']:,} distinct texts",
+        f"- data (sha256 of texts): `{facts['data_sha256']}`",
+        f"- {shape.n_layers} layers, {shape.hidden_size} wide, {shape.n_heads} heads",
+        f"- tokens of {config.unit_bytes} byte; {config.max_packets} packets a flow, "
+        f"{config.payload_bytes} bytes of each payload",
+        f"- {masked if config.masked else 'not masked: addresses and ports are seen'}"
+        + ("; server names hidden" if config.masked and config.hide_names else ""),
+        f"- seed {config.seed} · {facts['seconds']} s on {platform.machine()} · precision {facts['precision']}",
+        f"- threshold {detector.threshold_:.4f} for a stated false-alarm rate of {config.scoring.false_alarm_rate:.2%} "
+        "of flows like the learnt ones",
+        "- libraries: " + ", ".join(f"{library} {version}" for library, version in facts["libraries"].items()),
+        "",
+    ]
+    if history:
+        first, last = history[0], history[-1]
+        loss = "held_back_loss" if last["held_back_loss"] is not None else "train_loss"
+        lines += [
+            f"Pre-training: {last['step']:.0f} steps, {loss.replace('_', ' ')} {first[loss]:.3f} → {last[loss]:.3f} "
+            "nats a token.",
+            "",
+        ]
+    taught = [task for task in detector.tasks_.tasks if task.labels]
+    if taught:
+        lines += ["| task | labels |", "|---|---|"]
+        lines += [f"| {_cell(task.name)} | {_cell(', '.join(task.labels))} |" for task in taught]
+        lines.append("")
+    total = sum(config.scoring.weights.values())
+    lines += ["| scorer | weight |", "|---|---|"]
+    lines += [f"| {scorer} | {weight / total:.1%} |" for scorer, weight in config.scoring.weights.items()]
+    lines += [
+        "",
+        "**Limits.** A flow is judged by its first packets alone. The bundle holds the bytes it learnt from: "
+        "share it as you would share the capture.",
+        "",
+    ]
+    (folder / "README.md").write_text("\n".join(lines), "utf-8")
+
+
+def _cell(text: str) -> str:
+    """Text of a user's labels, which must not end a cell of the table."""
+    return " ".join(text.replace("|", "¦").split())
 
 
 def write_card(

@@ -11,7 +11,6 @@ import datetime as dt
 import hashlib
 import importlib.metadata
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import polars as pl
 
+from core.bundle_folder import read_bundle, whole_folder, write_bundle
 from core.config import Config
 from core.errors import BundleError, InputError, WorkbenchError
 from core.records import (
@@ -33,7 +33,7 @@ from core.records import (
     no_progress,
 )
 from core.scoring import scorer_class
-from core.scoring.fusion import Fusion
+from core.scoring.ensemble import draw, fit_scorers, hold_back, load_scorers, raw_scores, save_scorers
 from core.scoring.reasons import SEPARATOR, reasons
 from core.scoring.sessions import Sessions, SessionScorer
 from core.tokenization.log_tokenizer import LogTokenizer
@@ -57,7 +57,9 @@ SCORED_SCHEMA: dict[str, Any] = {
     "embedding": pl.List(pl.Float32),
 }
 """The columns that `score` adds, beside a calibrated and a raw one for each scorer (Float64)."""
-MIN_TEXTS_TO_HOLD_BACK = 10
+TOKEN_COLUMNS = ("tokens", "surprise", "expected", "expected_p")
+KEY = ["normalized_text", "level_class"]
+"""What a text is known by."""
 NEAREST_SHOWN = 2_000  # the nearest normal line is looked up for this many of the highest scores
 EMBEDDINGS_KEPT = 20_000  # texts whose embedding is handed on for a map: half the highest scores, half drawn by content
 LIBRARIES = ("torch", "tokenizers", "numpy", "polars", "scikit-learn")
@@ -73,7 +75,10 @@ class LogDetector:
         fusion_: calibration, weights and threshold.
         scorers_: fitted scorers by name, in the order of columns.
         facts_: what bundle.json says beside the config: data hash, counts, seconds, training history.
+        learnt_: `answers` of the texts it learnt from, straight after `fit`; None of a loaded detector.
     """
+
+    learnt_: pl.DataFrame | None = None
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or Config()
@@ -111,23 +116,16 @@ class LogDetector:
         self.history_: list[dict[str, float | None]] = []
         self.encoder_: Encoder | None = None
         self.sessions_: SessionScorer | None = None
-        held_back = self._held_back(texts)
+        share = self.config.training.held_back
+        held_back = hold_back(texts["normalized_text"].to_list(), share, self.config.seed)
         batch = _batch(texts)
-        kept, held = np.flatnonzero(~held_back), np.flatnonzero(held_back)
         if self._needs_network():
             batch = self._train_network(texts, batch, held_back, progress, checkpoints, measure)
-        self._fit_scorers(batch, kept, held, progress, on_itself)
+        scoring = self.config.scoring
+        self.fusion_, raw = fit_scorers(self.scorers_, scoring, batch, held_back, progress, on_itself=on_itself)
+        self.learnt_ = self._answer_table(batch, raw)
         self.facts_ = self._facts(texts, started)
         return self
-
-    def _held_back(self, texts: pl.DataFrame) -> np.ndarray:
-        """[N] which texts are kept from fitting: a seeded draw by content, the same in any order of the texts."""
-        share = self.config.training.held_back
-        drawn = np.array([_draw(text, self.config.seed) for text in texts["normalized_text"]])
-        n_held = round(share * len(texts)) if len(texts) >= MIN_TEXTS_TO_HOLD_BACK else 0
-        held = np.zeros(len(texts), dtype=bool)
-        held[np.argsort(drawn, kind="stable")[:n_held]] = True
-        return held
 
     def _needs_network(self) -> bool:
         return any(scorer.requires & NETWORK_FIELDS for scorer in self.scorers_.values())
@@ -179,30 +177,6 @@ class LogDetector:
         )
         return replace(batch, corrupted=corrupted)
 
-    def _fit_scorers(
-        self, batch: EncodedBatch, kept: np.ndarray, held: np.ndarray, progress: Progress, on_itself: bool
-    ) -> None:
-        """Fit on a part, score the texts held back, fit on all; then set the threshold.
-
-        The threshold counts lines. A new normal line has a known text, or an unseen one as often as texts came only
-        once (Good and Turing's estimate): known texts weigh their lines, those held back share the unseen.
-        """
-        raw: dict[str, np.ndarray] = {}
-        for done, (name, scorer) in enumerate(self.scorers_.items()):
-            progress(f"fitting {name}", done, len(self.scorers_))
-            unseen = scorer.fit(batch.take(kept)).score(batch.take(held)) if len(held) else np.empty(0)
-            raw[name] = np.concatenate([scorer.fit(batch).score(batch), unseen])
-        scoring = self.config.scoring
-        self.fusion_ = Fusion(scoring.weights, scoring.combine, scoring.false_alarm_rate)
-        weights = batch.counts / batch.counts.sum()
-        if len(held):
-            once = float(weights[batch.counts == 1].sum())
-            weights = np.concatenate([(1 - once) * weights, np.full(len(held), once / len(held))])
-        self.fusion_.fit(raw, weights)
-        if on_itself:
-            own = self.fusion_.combine(self.fusion_.calibrate({name: raw[name][: len(batch)] for name in raw}))
-            self.fusion_.split(own, batch.counts)
-
     def fit_sessions(self, sessions: Sessions, texts: pl.DataFrame, *, on_itself: bool = False) -> Self:
         """Learn how sessions usually run.
 
@@ -230,18 +204,70 @@ class LogDetector:
             (-ln p), expected (the likeliest token in its place) and expected_p (its probability); embedding ([CLS]
             vector, null without a network and for all but EMBEDDINGS_KEPT texts).
         """
-        columns = self._scored(_batch(texts), progress)
-        kinds = {name: pl.Float64 for scorer in self.scorers_ for name in (scorer, f"raw_{scorer}")} | SCORED_SCHEMA
-        return texts.with_columns(pl.Series(name, values, dtype=kinds[name]) for name, values in columns.items())
+        return self.judged(texts, self.answers(texts, progress))
 
-    def _scored(self, batch: EncodedBatch, progress: Progress) -> dict[str, Sequence[Any] | np.ndarray]:
-        """The columns that `score` adds."""
+    def answers(
+        self, texts: pl.DataFrame, progress: Progress = no_progress, known: pl.DataFrame | None = None
+    ) -> pl.DataFrame:
+        """What is said of each text alone, whatever the weights and the threshold: the long part of scoring.
+
+        Args:
+            texts: records.TEXTS_SCHEMA.
+            progress: told the texts encoded.
+            known: answers of this very detector, given before; they are looked up.
+
+        Returns:
+            A row a text, in order: normalized_text, level_class, raw_<scorer> for each scorer, tokens, surprise,
+            expected, expected_p and embedding (null without a network) as `score` says.
+        """
+        known = self.learnt_ if known is None else known
+        if known is None:
+            return self._answers(texts, progress)
+        rows = texts.select(KEY).join(known, on=KEY, how="left", maintain_order="left")
+        new = rows["tokens"].is_null()
+        if not new.any():
+            return rows
+        answered = self._answers(texts.filter(new), progress)
+        rows = rows.with_row_index("row")
+        numbered = rows.filter(new).select("row").with_columns(answered)
+        return pl.concat([rows.filter(~new), numbered.select(rows.columns)]).sort("row").drop("row")
+
+    def _answers(self, texts: pl.DataFrame, progress: Progress) -> pl.DataFrame:
+        batch, raw = self._raw(_batch(texts), progress)
+        return self._answer_table(batch, raw)
+
+    def _answer_table(self, batch: EncodedBatch, raw: dict[str, np.ndarray]) -> pl.DataFrame:
+        columns: dict[str, Any] = {"normalized_text": batch.texts, "level_class": batch.levels}
+        columns |= {f"raw_{name}": values for name, values in raw.items()} | self._tokens(batch)
+        table = pl.DataFrame(columns, schema_overrides={name: SCORED_SCHEMA[name] for name in TOKEN_COLUMNS})
+        embeddings = [None] * len(batch) if batch.embeddings is None else batch.embeddings
+        return table.with_columns(pl.Series("embedding", embeddings).cast(SCORED_SCHEMA["embedding"]))
+
+    def judged(self, texts: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
+        """Scores of texts as `score` gives them, from their answers.
+
+        Args:
+            texts: records.TEXTS_SCHEMA.
+            answers: of `answers`, for these texts.
+        """
+        raw = {name: answers[f"raw_{name}"].to_numpy() for name in self.scorers_}
+        columns = self._judged(_batch(texts), raw)
+        kept = self._with_embedding(texts["normalized_text"].to_list(), np.asarray(columns["score"]))
+        kinds = {name: pl.Float64 for scorer in self.scorers_ for name in (scorer, f"raw_{scorer}")} | SCORED_SCHEMA
+        return texts.with_columns(
+            *(pl.Series(name, values, dtype=kinds[name]) for name, values in columns.items()),
+            *(answers[name] for name in TOKEN_COLUMNS),
+            answers.select(pl.when(pl.lit(pl.Series(kept))).then("embedding").alias("embedding")).to_series(),
+        )
+
+    def _raw(self, batch: EncodedBatch, progress: Progress) -> tuple[EncodedBatch, dict[str, np.ndarray]]:
+        """The batch with what the network makes of it, and each scorer's raw scores [B]."""
         if self.encoder_ is not None:
             batch = self._encoded(batch, progress)
-        raw = {}
-        for done, (name, scorer) in enumerate(self.scorers_.items()):
-            progress(f"scoring with {name}", done, len(self.scorers_))
-            raw[name] = scorer.score(batch)
+        return batch, raw_scores(self.scorers_, batch, progress)
+
+    def _judged(self, batch: EncodedBatch, raw: dict[str, np.ndarray]) -> dict[str, Sequence[Any] | np.ndarray]:
+        """The columns that fusion adds to raw scores [B]."""
         calibrated = self.fusion_.calibrate(raw)
         score = self.fusion_.combine(calibrated)
         return {
@@ -251,8 +277,6 @@ class LogDetector:
             **calibrated,
             "reason": reasons(batch, score, calibrated, self.fusion_, self.scorers_.get("tfidf")),
             "nearest": self._nearest(batch, score),
-            **self._tokens(batch),
-            "embedding": self._kept_embeddings(batch, score),
         }
 
     def score_sessions(self, sessions: Sessions, texts: pl.DataFrame) -> tuple[pl.DataFrame, float]:
@@ -278,7 +302,8 @@ class LogDetector:
     def explain_texts(self, texts: Sequence[tuple[str, str]]) -> list[Explanation]:
         """Score distinct texts, pairs of normalized text and level class, and say why."""
         batch = _distinct(texts)
-        columns = self._scored(batch, no_progress)
+        batch, raw = self._raw(batch, no_progress)
+        columns = self._judged(batch, raw) | self._tokens(batch)
         return [
             self._explanation(text, {name: values[row] for name, values in columns.items()})
             for row, text in enumerate(batch.texts)
@@ -298,7 +323,7 @@ class LogDetector:
         return [Decision(bool(score >= self.threshold_), float(score), self.threshold_, []) for score in scores]
 
     def _explanation(self, text: str, scored: dict[str, Any]) -> Explanation:
-        """Of one row of `_scored`."""
+        """Of one row of `_judged` and `_tokens`."""
         names = list(self.scorers_)
         contributions = self.fusion_.contributions({name: np.array([scored[name]]) for name in names})
         return Explanation(
@@ -359,16 +384,15 @@ class LogDetector:
             probability = _cut(batch.expected_p, lengths)
         return {"tokens": tokens, "surprise": surprise, "expected": expected, "expected_p": probability}
 
-    def _kept_embeddings(self, batch: EncodedBatch, score: np.ndarray) -> list[np.ndarray | None]:
-        kept: list[np.ndarray | None] = [None] * len(batch)
-        if batch.embeddings is not None:
-            rows = np.argsort(-score, kind="stable")
-            if len(rows) > EMBEDDINGS_KEPT:
-                highest, rest = np.split(rows, [EMBEDDINGS_KEPT // 2])
-                drawn = np.argsort([_draw(batch.texts[row], self.config.seed) for row in rest], kind="stable")
-                rows = np.concatenate([highest, rest[drawn[: EMBEDDINGS_KEPT - len(highest)]]])
-            for row in rows:
-                kept[row] = batch.embeddings[row]
+    def _with_embedding(self, texts: list[str], score: np.ndarray) -> np.ndarray:
+        """[B] which texts keep their embedding."""
+        rows = np.argsort(-score, kind="stable")
+        if len(rows) > EMBEDDINGS_KEPT:
+            highest, rest = np.split(rows, [EMBEDDINGS_KEPT // 2])
+            drawn = np.argsort([draw(texts[row], self.config.seed) for row in rest], kind="stable")
+            rows = np.concatenate([highest, rest[drawn[: EMBEDDINGS_KEPT - len(highest)]]])
+        kept = np.zeros(len(texts), dtype=bool)
+        kept[rows] = True
         return kept
 
     def _nearest(self, batch: EncodedBatch, score: np.ndarray) -> list[str | None]:
@@ -388,31 +412,16 @@ class LogDetector:
         Raises:
             BundleError: it cannot be written.
         """
-        part = folder.with_name(f"{folder.name}.tmp")
-        shutil.rmtree(part, ignore_errors=True)
-        try:
-            part.mkdir(parents=True)
-            for name, scorer in self.scorers_.items():
-                (part / "scorers" / name).mkdir(parents=True)
-                scorer.save(part / "scorers" / name)
-            self.fusion_.save(part)
+        with whole_folder(folder) as part:
+            save_scorers(part, self.scorers_, self.fusion_)
             if self.sessions_ is not None:
                 (part / "sessions").mkdir()
                 self.sessions_.save(part / "sessions")
             self.tokenizer_.save(part)
             if self.encoder_ is not None:
                 self.encoder_.network.save(part)
-            bundle = {"format": FORMAT_NUMBER, "config": self.config.to_dict(), **self.facts_, "history": self.history_}
-            (part / "bundle.json").write_text(json.dumps(bundle, indent=1) + "\n", "utf-8")
-            old = folder.with_name(f"{folder.name}.old.tmp")
-            shutil.rmtree(old, ignore_errors=True)
-            if folder.exists():
-                folder.rename(old)
-            part.rename(folder)
-            shutil.rmtree(old, ignore_errors=True)
-        except OSError as error:
-            shutil.rmtree(part, ignore_errors=True)
-            raise BundleError(f"{folder}: the model cannot be written: {error.strerror or error}") from error
+            described = {"format": FORMAT_NUMBER, "config": self.config.to_dict()}
+            write_bundle(part, described | self.facts_ | {"history": self.history_})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -421,7 +430,7 @@ class LogDetector:
         Raises:
             BundleError: missing, damaged, or of a format this version does not know.
         """
-        bundle = read_bundle(folder)
+        bundle = read_bundle(folder, FORMAT_NUMBER)
         history = bundle.pop("history", [])
         try:
             detector = cls(Config.from_dict(bundle.pop("config"), str(folder / "bundle.json")))
@@ -430,10 +439,7 @@ class LogDetector:
         detector.facts_ = bundle
         detector.history_ = history
         detector.tokenizer_ = LogTokenizer.load(folder, detector.config.read)
-        detector.scorers_ = {
-            name: scorer_class(name).load(folder / "scorers" / name) for name in detector.config.scoring.weights
-        }
-        detector.fusion_ = Fusion.load(folder)
+        detector.scorers_, detector.fusion_ = load_scorers(folder, detector.config.scoring)
         detector.sessions_ = SessionScorer.load(folder / "sessions") if (folder / "sessions").exists() else None
         detector.encoder_ = None
         if detector._needs_network():
@@ -461,26 +467,6 @@ class LogDetector:
         }
 
 
-def read_bundle(folder: Path) -> dict[str, Any]:
-    """bundle.json of a folder, checked for its format number.
-
-    Raises:
-        BundleError: missing, damaged or of another format.
-    """
-    path = folder / "bundle.json"
-    try:
-        bundle = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise BundleError(f"{folder}: there is no model here (no bundle.json)") from None
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{path}: damaged ({error}); train the model again") from error
-    if not isinstance(bundle, dict) or "format" not in bundle:
-        raise BundleError(f"{path}: damaged (no format number); train the model again")
-    if bundle.pop("format") != FORMAT_NUMBER:
-        raise BundleError(f"{folder}: written by another version of the workbench; train the model again")
-    return bundle
-
-
 def _batch(texts: pl.DataFrame) -> EncodedBatch:
     return EncodedBatch(
         texts=texts["normalized_text"].to_list(),
@@ -506,7 +492,3 @@ def _cut(values: np.ndarray, lengths: list[int]) -> list[list]:
 def _steps(n_texts: int, most: int) -> int:
     """A log of a few texts is learnt by heart in a few steps; more would only keep the analyst waiting."""
     return min(most, max(40, 10 * n_texts))
-
-
-def _draw(text: str, seed: int) -> int:
-    return int.from_bytes(hashlib.blake2b(f"{seed}\0{text}".encode(), digest_size=8).digest())

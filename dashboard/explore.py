@@ -180,7 +180,10 @@ def points_of(
         reader.texts()
         .with_columns(
             pl.col("text_id").cast(pl.Int64),
-            pl.when(pl.col("score") >= threshold).then(pl.lit("flagged")).otherwise(pl.lit("normal")).alias("state"),
+            pl.when(pl.col("score") >= threshold, ~pl.col("muted"))
+            .then(pl.lit("flagged"))
+            .otherwise(pl.lit("normal"))
+            .alias("state"),
         )
         .join(places, on="text_id", how="inner", maintain_order="left")
         .join(judged, on="text_id", how="left", maintain_order="left")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -11,36 +10,61 @@ import streamlit as st
 from core import workbench
 from core.errors import WorkbenchError
 from dashboard.escaping import literal
+from dashboard.link import from_link, to_link, whole_number
+from dashboard.mutes import mute_button
 from dashboard.session import ROW_PX, run_reader
 
 PAGE_ROWS = 200
 TABLE_PX = 13 * ROW_PX
 MESSAGES = 1_000  # distinct messages listed at most
+VERDICTS = {"abnormal": "abnormal", "normal": "normal", "unsure": "unsure", "not judged": None}
+MOST_SOURCES = 1_000  # offered, the most frequent
+VIEWS = {"messages": "Flagged messages", "all": "All lines"}  # in the address; flagged lines need no word there
 ORDERS = {"Highest score": ("score", True), "Line number": ("line_no", False)}
-
-
-@dataclass(frozen=True)
-class Filters:
-    """What the table shows; the same words as `RunReader.lines`."""
-
-    threshold: float | None
-    search: str | None
-    regex: bool
-    level: str | None
-    text_id: int | None
-
-    def as_arguments(self) -> dict[str, Any]:
-        """Keyword arguments for `lines` and `n_lines`."""
-        return vars(self).copy()
 
 
 def flagged_table(reader: workbench.RunReader, threshold: float) -> int | None:
     """The table with its filters; the number of the line to explain, or None where there is none."""
     run_id = reader.info.run_id
+    follow_link(reader)
+    line_no = chosen_line(reader, threshold)
+    write_link(run_id, line_no)
+    return line_no
+
+
+def follow_link(reader: workbench.RunReader) -> None:
+    """What the address says of the table."""
+    run_id = reader.info.run_id
+    from_link("view", f"view_{run_id}", VIEWS.get)
+    from_link("q", f"search_{run_id}", str)
+    for name, known in (("level", levels_of), ("source", sources_of), ("verdict", lambda _: list(VERDICTS))):
+        from_link(name, f"{name}_{run_id}", lambda text, known=known: text if text in known(run_id) else None)
+    from_link("order", f"order_{run_id}", lambda text: "Line number" if text == "line" else None)
+    from_link("message", f"only_{run_id}", whole_number(0, reader.info.n_texts - 1))
+    from_link("line", f"line_{run_id}", whole_number(1, reader.info.n_lines))
+
+
+def write_link(run_id: str, line_no: int | None) -> None:
+    """The table in the address, its defaults left out."""
+    state = st.session_state
+    only, line = state.get(f"only_{run_id}"), state.get(f"line_{run_id}")
+    to_link(
+        view=next((name for name, view in VIEWS.items() if view == state.get(f"view_{run_id}")), None),
+        q=state.get(f"search_{run_id}") or None,
+        **{name: state.get(f"{name}_{run_id}") for name in ("level", "source", "verdict")},
+        order="line" if state.get(f"order_{run_id}") == "Line number" else None,
+        message=None if only is None else str(only),
+        line=None if line is None or line_no is None else str(line_no),
+    )
+
+
+def chosen_line(reader: workbench.RunReader, threshold: float) -> int | None:
+    """The table itself; the line chosen in it."""
+    run_id = reader.info.run_id
     with st.container(horizontal=True, vertical_alignment="center"):
         view = st.segmented_control(
             "Show",
-            ["Flagged lines", "Flagged messages", "All lines"],
+            ["Flagged lines", *VIEWS.values()],
             default="Flagged lines",
             required=True,
             label_visibility="collapsed",
@@ -50,17 +74,20 @@ def flagged_table(reader: workbench.RunReader, threshold: float) -> int | None:
         pager = st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center")
     if view == "Flagged messages":
         return message_table(reader, threshold)
-    typed, level, order = filter_row(run_id)
+    typed, order, chosen = filter_row(run_id)
     search, regex = search_of(typed)
-    filters = Filters(
-        threshold=threshold if view == "Flagged lines" else None,
-        search=search,
-        regex=regex,
-        level=level,
-        text_id=only_message(run_id),
-    )
+    only = only_message(run_id)
+    filters = {
+        "threshold": threshold if view == "Flagged lines" else None,
+        "search": search,
+        "regex": regex,
+        "text_id": only,
+        "level": chosen.get("level"),
+        "source": chosen.get("source"),
+        **of_verdict(run_id, chosen.get("verdict")),
+    }
     try:
-        n_found = reader.n_lines(**filters.as_arguments())
+        n_found = reader.n_lines(**filters)
     except WorkbenchError as error:  # a regular expression half typed
         st.error(literal(str(error)), icon=":material/error:")
         return None
@@ -73,10 +100,11 @@ def flagged_table(reader: workbench.RunReader, threshold: float) -> int | None:
     by, descending = ORDERS[order]
     with pager:
         offset = page_offset(run_id, n_found)
-    rows = reader.lines(**filters.as_arguments(), order=by, descending=descending, limit=PAGE_ROWS, offset=offset)
+    rows = reader.lines(**filters, order=by, descending=descending, limit=PAGE_ROWS, offset=offset)
     rows = without_headers(rows)
     # With the highest score first, another threshold leaves the rows before its cut where they were.
-    identity = (run_id, view, typed, level, order, filters.text_id, offset, threshold if by == "line_no" else None)
+    cut = threshold if by == "line_no" else None
+    identity = (run_id, view, typed, *chosen.values(), order, only, offset, cut)
     return picked(rows, line_columns(rows), [int(n) for n in rows["line_no"]], identity, state_key=f"line_{run_id}")
 
 
@@ -85,8 +113,8 @@ def without_headers(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(workbench.messages(rows["raw"]).alias("raw"))
 
 
-def filter_row(run_id: str) -> tuple[str, str | None, str]:
-    """The search as typed, the level or None, and the name of the order."""
+def filter_row(run_id: str) -> tuple[str, str, dict[str, str | None]]:
+    """The search as typed, the name of the order, and the filters by column: level, source and verdict."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         typed = st.text_input(
             "Search",
@@ -95,19 +123,28 @@ def filter_row(run_id: str) -> tuple[str, str | None, str]:
             label_visibility="collapsed",
             key=f"search_{run_id}",
         )
-        level = None
-        if levels := levels_of(run_id):
-            level = st.selectbox(
-                "Level",
-                levels,
-                index=None,
-                placeholder="Any level",
-                label_visibility="collapsed",
-                width=130,
-                key=f"level_{run_id}",
-            )
+        options = {"level": levels_of(run_id), "source": sources_of(run_id), "verdict": list(VERDICTS)}
+        state = st.session_state
+        n_set = sum(state.get(f"{name}_{run_id}") is not None for name in options)
+        chosen: dict[str, str | None] = {}
+        with st.popover(f"Filter ({n_set})" if n_set else "Filter", icon=":material/filter_alt:"):
+            for name, values in options.items():
+                if values:
+                    chosen[name] = st.selectbox(
+                        name.capitalize(), values, index=None, placeholder=f"Any {name}", key=f"{name}_{run_id}"
+                    )
         order = st.selectbox("Order", list(ORDERS), label_visibility="collapsed", width=140, key=f"order_{run_id}")
-    return typed, level, order
+    return typed, order, chosen
+
+
+def of_verdict(run_id: str, verdict: str | None) -> dict[str, list[int]]:
+    """The filter that leaves the lines with a verdict, or those without any."""
+    if verdict is None:
+        return {}
+    judged = workbench.verdicts(run_id)
+    if VERDICTS[verdict] is None:
+        return {"apart_from": judged["line_no"].to_list()}
+    return {"among": judged.filter(pl.col("label") == VERDICTS[verdict])["line_no"].to_list()}
 
 
 def message_table(reader: workbench.RunReader, threshold: float) -> int | None:
@@ -125,13 +162,15 @@ def message_table(reader: workbench.RunReader, threshold: float) -> int | None:
     text_ids = [int(n) for n in messages["text_id"]]
     text_id = picked(messages, columns, text_ids, (run_id, "messages", threshold), state_key=f"message_{run_id}")
     count = int(messages.filter(pl.col("text_id") == text_id)["count"][0]) if text_id in text_ids else 0
-    st.button(
-        f"Show its {count:,} {'line' if count == 1 else 'lines'}",
-        icon=":material/list:",
-        disabled=count == 0,
-        on_click=show_lines_of,
-        args=(run_id, text_id),
-    )
+    with st.container(horizontal=True):
+        st.button(
+            f"Show its {count:,} {'line' if count == 1 else 'lines'}",
+            icon=":material/list:",
+            disabled=count == 0,
+            on_click=show_lines_of,
+            args=(run_id, text_id),
+        )
+        mute_button(reader, messages.filter(pl.col("text_id") == text_id), key=f"message_{run_id}_{text_id}")
     lines = reader.lines(text_id=text_id, order="line_no", descending=False, limit=1)
     return int(lines["line_no"][0])
 
@@ -213,9 +252,9 @@ def line_columns(rows: pl.DataFrame) -> dict[str, Any]:
     return {name: column for name, column in columns.items() if rows[name].null_count() < len(rows)}
 
 
-def score_column() -> Any:
+def score_column(name: str = "Score") -> Any:
     """Scores as a bar and a number."""
-    return st.column_config.ProgressColumn("Score", min_value=0.0, max_value=1.0, format="%.3f", width=110)
+    return st.column_config.ProgressColumn(name, min_value=0.0, max_value=1.0, format="%.3f", width=110)
 
 
 def search_of(typed: str | None) -> tuple[str | None, bool]:
@@ -235,3 +274,9 @@ def search_of(typed: str | None) -> tuple[str | None, bool]:
 def levels_of(run_id: str) -> list[str]:
     """Levels of the run's lines; a run never changes."""
     return run_reader(run_id).levels()
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def sources_of(run_id: str) -> list[str]:
+    """Sources of the run's lines; a run never changes."""
+    return run_reader(run_id).sources(MOST_SOURCES)

@@ -8,7 +8,7 @@ from core import workbench
 from core.errors import WorkbenchError
 from dashboard.components.file_link import file_link
 from dashboard.components.report_preview import report_preview
-from dashboard.escaping import literal
+from dashboard.exporting import FORMATS, REMARKS, write
 from dashboard.session import THRESHOLD_PAGE, cannot_open, nothing_scored, run_in_view, run_reader, size_text
 
 REPORT = "report"
@@ -18,7 +18,6 @@ WHAT = {
     "all lines": "One row for each line of the log, blank ones too, as written, with scores and reason.",
     "sessions": "One row for each session with its score.",
 }
-FORMATS = {"CSV": ".csv", "JSON lines": ".jsonl", "Parquet": ".parquet"}
 
 
 def page() -> None:
@@ -46,13 +45,13 @@ def export_form(run_id: str, has_sessions: bool) -> None:
     what = st.radio("Export", ways, captions=[WHAT[way] for way in ways], format_func=str.capitalize, key="export_what")
     suffix = ".html"
     if what != REPORT:
-        chosen = st.segmented_control("Format", list(FORMATS), default="CSV", required=True, key="export_format")
+        formats = [name for name in FORMATS if what != "sessions" or name != "ECS"]
+        chosen = st.segmented_control(
+            "Format", formats, default="CSV", required=True, key=f"export_format_{len(formats)}"
+        )
         suffix = FORMATS[chosen]
-        if suffix == ".csv":
-            st.caption(
-                "Text that a spreadsheet would run as a formula gets an apostrophe in front. "
-                "JSON lines and Parquet hold every text as it was."
-            )
+        if suffix in REMARKS:
+            st.caption(REMARKS[suffix])
     threshold = workbench.threshold(run_id)
     st.caption(f"At the threshold in force, {threshold:.4f}.")
     st.page_link(THRESHOLD_PAGE, label="Change it on the Threshold page", icon=":material/tune:")
@@ -64,24 +63,6 @@ def export_form(run_id: str, has_sessions: bool) -> None:
     if (made := st.session_state.get("exported")) and made[0] == wanted:
         _, token, name, n_bytes = made
         file_link(token, name, f"{size_text(n_bytes)} · kept for a day", key="export_link")
-
-
-def write(run_id: str, what: str, suffix: str) -> tuple[str, str, int] | None:
-    """Write the export; its token, name and bytes, or None where an error was shown."""
-    bar = st.progress(0.0, text="writing …")
-    try:
-        path = workbench.export(
-            run_id,
-            what,
-            suffix,
-            lambda step, done, total: bar.progress(done / max(1, total), f"{done:,} lines written"),
-        )
-        return path.parent.name, path.name, path.stat().st_size
-    except WorkbenchError as error:
-        st.error(literal(str(error)), icon=":material/error:")
-        return None
-    finally:
-        bar.empty()
 
 
 if __name__ == "__main__":

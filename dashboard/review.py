@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -11,12 +10,13 @@ import streamlit as st
 from core import workbench
 from core.errors import WorkbenchError
 from core.evaluate import wilson_interval
+from dashboard.acts import Act, answered, performer, problem
 from dashboard.components.line_detail import LineDetail
-from dashboard.components.review_board import ONE_AT_A_TIME, Act, QueueRow, review_board
+from dashboard.components.review_board import QueueRow, review_board
 from dashboard.escaping import literal
 from dashboard.line_view import detail_of, said_of
 from dashboard.lines_table import without_headers
-from dashboard.session import ROW_PX, THRESHOLD_PAGE, cannot_open, nothing_scored, run_in_view, run_reader
+from dashboard.session import ROW_PX, THRESHOLD_PAGE, cannot_open, muted_key, nothing_scored, run_in_view, run_reader
 
 SHOWN_ROWS = 200
 SHOWN_CHARS = 300  # of a line in the queue; its detail shows it whole
@@ -64,8 +64,8 @@ def page() -> None:
 def review(reader: workbench.RunReader) -> None:
     """Choice of the queue, how far it is, the board, and the verdicts given."""
     run_id = reader.info.run_id
-    if problem := st.session_state.pop(f"review_problem_{run_id}", None):
-        st.error(literal(problem), icon=":material/error:")
+    if found := problem(_board(run_id)):
+        st.error(literal(found), icon=":material/error:")
     threshold = workbench.threshold(run_id)
     name, unjudged, by_message = controls(run_id)
     verdicts = workbench.verdicts(run_id, notes=True)
@@ -117,9 +117,13 @@ def controls(run_id: str) -> tuple[str, bool, bool]:
 # ---- the queue
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
 def ranking(run_id: str, name: str, threshold: float, by_message: bool) -> pl.DataFrame:
     """The queue without verdicts: line_no, text_id, normalized_text, count, score, raw without its header."""
+    return _ranking(run_id, name, threshold, by_message, muted_key())
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _ranking(run_id: str, name: str, threshold: float, by_message: bool, muted: str) -> pl.DataFrame:
     reader = run_reader(run_id)
     rows = reader.queue(QUEUES[name].kind, threshold, by_message, QUEUES[name].limit)
     if rows.is_empty():
@@ -159,7 +163,8 @@ def findings(reader: workbench.RunReader, verdicts: pl.DataFrame, threshold: flo
     """
     run_id = reader.info.run_id
     judged = newest(verdicts, "text_id").filter(pl.col("label") != "unsure")
-    flagged = judged.join(text_scores(run_id).filter(pl.col("score") >= threshold), on="text_id", how="semi")
+    scores = _text_scores(run_id, muted_key())
+    flagged = judged.join(scores.filter(pl.col("score") >= threshold), on="text_id", how="semi")
     words = []
     if len(flagged):
         hits = int((flagged["label"] == "abnormal").sum())
@@ -197,9 +202,9 @@ def _are(n: int) -> str:
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def text_scores(run_id: str) -> pl.DataFrame:
-    """text_id and score of the run's texts."""
-    return run_reader(run_id).texts().select("text_id", "score")
+def _text_scores(run_id: str, muted: str) -> pl.DataFrame:
+    """text_id and score of the run's texts that are not muted."""
+    return run_reader(run_id).texts().filter(~pl.col("muted")).select("text_id", "score")
 
 
 # ---- the board
@@ -225,8 +230,8 @@ def board(
         threshold,
         by_message,
         workbench.MOST_LINES,
-        answered=st.session_state.get(_answered_key(run_id), 0),
-        on_acts=performer(reader),
+        answered=answered(_board(run_id)),
+        on_acts=performer(_board(run_id), lambda act: stand_at(run_id, perform(reader, act))),
         key=f"board_{run_id}",
     )
 
@@ -255,24 +260,6 @@ def line_in_view(reader: workbench.RunReader, rows: pl.DataFrame) -> int:
 def stand_at(run_id: str, line_no: int | None) -> None:
     """Keep the line in view; the URL of this moment has been followed and says nothing new."""
     st.session_state[_place_key(run_id)] = (line_no, st.query_params.get("line", ""))
-
-
-def performer(reader: workbench.RunReader) -> Callable[[list[Act]], None]:
-    """Does what the browser tells, each act once; a mistake is shown when the page runs."""
-    run_id, state = reader.info.run_id, st.session_state
-
-    def perform_all(acts: list[Act]) -> None:
-        with ONE_AT_A_TIME:
-            for act in acts:
-                if act.serial <= state.get(_answered_key(run_id), 0):
-                    continue
-                state[_answered_key(run_id)] = act.serial
-                try:
-                    stand_at(run_id, perform(reader, act))
-                except WorkbenchError as error:
-                    state[f"review_problem_{run_id}"] = str(error)
-
-    return perform_all
 
 
 def perform(reader: workbench.RunReader, act: Act) -> int:
@@ -305,8 +292,8 @@ def _place_key(run_id: str) -> str:
     return f"review_place_{run_id}"
 
 
-def _answered_key(run_id: str) -> str:
-    return f"review_answered_{run_id}"
+def _board(run_id: str) -> str:
+    return f"review_{run_id}"
 
 
 # ---- verdicts given
@@ -358,7 +345,7 @@ def remove(run_id: str, line_nos: list[int]) -> None:
     try:
         workbench.set_verdict(run_id, line_nos, None)
     except WorkbenchError as error:
-        st.session_state[f"review_problem_{run_id}"] = str(error)
+        st.session_state[f"problem_{_board(run_id)}"] = str(error)
 
 
 if __name__ == "__main__":

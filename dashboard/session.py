@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from typing import NoReturn
 
@@ -10,13 +11,17 @@ import streamlit as st
 from core import workbench
 from core.errors import WorkbenchError
 from dashboard.charts import Look
+from dashboard.components.threshold_histogram import value_key
 from dashboard.escaping import literal
+from dashboard.link import from_link, share, to_link
 
 DATA_PAGE = "data.py"  # files beside the shell, as `st.switch_page` and `st.navigation` name them
 THRESHOLD_PAGE = "threshold.py"
+INCIDENTS_PAGE = "incidents.py"
 VALIDATE_PAGE = "validate.py"
 EXPLORE_PAGE = "explore.py"
 REVIEW_PAGE = "review.py"
+COMPARE_PAGE = "compare.py"
 MODELS_PAGE = "models.py"
 REPORT_PAGE = "report.py"
 ROW_PX = 28  # of every table
@@ -62,14 +67,38 @@ def open_run(run_id: str, page: str = THRESHOLD_PAGE) -> NoReturn:
     st.switch_page(page, query_params={"run": run_id})
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
 def run_reader(run_id: str) -> workbench.RunReader:
-    """The open run; a run never changes, so one reader serves every session and rerun.
+    """The open run with the mutes of this moment; a run never changes, so one reader serves every session and rerun.
 
     Raises:
         WorkbenchError: where there is no such run, or it is damaged.
     """
+    return _reader(run_id, muted_key())
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _reader(run_id: str, muted: str) -> workbench.RunReader:
     return workbench.run(run_id)
+
+
+def muted_key() -> str:
+    """Differs where other messages are muted; for what is kept of a run's flagged lines."""
+    return hashlib.sha256("\0".join(workbench.mutes()["normalized_text"].sort()).encode()).hexdigest()
+
+
+def threshold_in_view(run_id: str) -> float:
+    """Where the line on the Threshold page stands, applied or not: the address says, else what is in force."""
+    key = value_key(threshold_key(run_id))
+    from_link("threshold", key, share)
+    in_force = workbench.threshold(run_id)
+    threshold = float(st.session_state.get(key, in_force))
+    to_link(threshold=None if threshold == in_force else f"{threshold:.4f}")
+    return threshold
+
+
+def threshold_key(run_id: str) -> str:
+    """The key of the histogram on the Threshold page."""
+    return f"threshold_{run_id}"
 
 
 def look_of_theme() -> Look:

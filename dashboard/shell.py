@@ -11,8 +11,10 @@ from core import workbench
 from core.errors import WorkbenchError
 from dashboard.escaping import literal
 from dashboard.session import (
+    COMPARE_PAGE,
     DATA_PAGE,
     EXPLORE_PAGE,
+    INCIDENTS_PAGE,
     MODELS_PAGE,
     REPORT_PAGE,
     REVIEW_PAGE,
@@ -35,9 +37,11 @@ def show() -> None:
         [
             st.Page(DATA_PAGE, title="Data", icon=":material/upload_file:", default=True),
             st.Page(THRESHOLD_PAGE, title="Threshold", icon=":material/tune:", url_path="threshold"),
+            st.Page(INCIDENTS_PAGE, title="Incidents", icon=":material/stacks:", url_path="incidents"),
             st.Page(VALIDATE_PAGE, title="Validate", icon=":material/fact_check:", url_path="validate"),
             st.Page(EXPLORE_PAGE, title="Explore", icon=":material/scatter_plot:", url_path="explore"),
             st.Page(REVIEW_PAGE, title="Review", icon=":material/rule:", url_path="review"),
+            st.Page(COMPARE_PAGE, title="Compare", icon=":material/compare:", url_path="compare"),
             st.Page(MODELS_PAGE, title="Models", icon=":material/model_training:", url_path="models"),
             st.Page(REPORT_PAGE, title="Report", icon=":material/summarize:", url_path="report"),
         ],

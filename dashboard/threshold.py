@@ -14,7 +14,16 @@ from dashboard.components.threshold_histogram import Rate, threshold_histogram
 from dashboard.escaping import literal
 from dashboard.line_view import detail_of, said_of
 from dashboard.lines_table import flagged_table
-from dashboard.session import ROW_PX, cannot_open, nothing_scored, run_in_view, run_reader
+from dashboard.mutes import muted_list
+from dashboard.session import (
+    ROW_PX,
+    cannot_open,
+    nothing_scored,
+    run_in_view,
+    run_reader,
+    threshold_in_view,
+    threshold_key,
+)
 
 TIMELINE_SPANS = 96
 FLAGGED_COLOUR = "#D55E00"  # of the palette in .streamlit/config.toml; readable on light and dark
@@ -43,17 +52,20 @@ def explore(run_id: str) -> None:
     try:
         reader = run_reader(run_id)
         scores, counts = reader.score_counts()
+        threshold_in_view(run_id)  # the address may say it
         choice = threshold_histogram(
             scores,
             counts,
+            muted=reader.score_counts(muted=True),
             saved=workbench.threshold(run_id),
             own=reader.info.threshold,
             rate=rate_of(reader.info),
-            key=f"threshold_{run_id}",
+            key=threshold_key(run_id),
         )
         if choice.save:
             workbench.set_threshold(run_id, choice.threshold)
             st.rerun()  # the strip shows it too
+        threshold_in_view(run_id)  # and follows the line
         left, right = st.columns([3, 2], gap="medium")
         with left:
             line_no = flagged_table(reader, choice.threshold)
@@ -62,6 +74,7 @@ def explore(run_id: str) -> None:
                 show_line(reader, line_no, choice.threshold, scores, counts)
         with left:  # last, as it reads every line
             timeline(reader, choice.threshold)
+        muted_list(reader, choice.threshold)
     except WorkbenchError as error:
         st.error(literal(str(error)), icon=":material/error:")
 

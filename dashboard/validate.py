@@ -11,6 +11,7 @@ from dashboard.components.operating_point import operating_point
 from dashboard.escaping import literal
 from dashboard.session import VALIDATE_PAGE, cannot_open, nothing_scored, open_run, run_in_view, run_reader
 from dashboard.threshold import rate_of
+from dashboard.validation.budget import budget_section
 from dashboard.validation.confusion import confusion_section
 from dashboard.validation.figures import figures_table, kinds_section, point_text, scored_labels
 from dashboard.validation.labels import labelled_run, source_choice
@@ -65,6 +66,7 @@ def figures_page(info: workbench.RunInfo, source: workbench.LabelSource) -> None
             figures_table(info, source, weights)
         st.caption(point_text(info.run_id, source.key, source.version, weights, choice.threshold))
         st.caption(trust_text(info, source, tried, choice.threshold))
+        budget_section(info.run_id, now, scores, lines, rate, choice.threshold, point_key, rule_key)
         weights_section(info, weights, rows, before, choice.threshold)
         kinds_section(rows, choice.threshold)
         confusion_section(found, weights, choice.threshold, tried)

@@ -29,6 +29,16 @@ ATTACKS = [
     "/wp-admin/setup-config.php?step=1",
 ]
 
+HOSTILE_LINES = [  # a script tag, a picture, terminal escapes, right-to-left marks, a formula, a megabyte
+    "<script>window.pwned=1</script> login failed",
+    "<img src=x onerror=window.pwned=1> ![a](http://evil.example/i.png) :red[r] $a$ `c`",
+    "\x1b[2J\x1b]0;owned\x07 terminal",
+    "\u202eevil\u2066 txt.exe",
+    '=HYPERLINK("http://evil.example","open")',
+    "A" * 1_000_000,
+]
+"""Lines that must come out as text, whatever shows them."""
+
 
 def access_log(n_lines: int, n_attacks: int = 0, seed: int = 0) -> tuple[list[str], list[int]]:
     """Lines of an access log and their labels (1 for a planted attack)."""
@@ -71,11 +81,13 @@ def store_run(
     lines: list[tuple[str, str, float]],
     name: str = "",
     vectors: list[list[float]] | None = None,
+    hosts: list[str | None] | None = None,
     **info: Any,
 ) -> str:
     """A stored run without a fit: for each line its raw text, normalized text ("" for a blank line) and score.
 
-    `vectors` are the [CLS] vectors of the distinct texts in order of appearance; a quick run has none.
+    `vectors` are the [CLS] vectors of the distinct texts in order of appearance; a quick run has none. `hosts` are
+    those that wrote the lines.
     """
     texts = list(dict.fromkeys(text for _, text, _ in lines if text))
     score_of = {text: score for _, text, score in lines}
@@ -87,7 +99,7 @@ def store_run(
             "line_no": range(1, n_lines + 1),
             "timestamp_utc": [datetime(2026, 11, 18) + timedelta(minutes=no) for no in range(n_lines)],
             "level": "INFO",
-            "host": None,
+            "host": hosts,
             "component": "sshd",
             "session": None,
             "raw": [raw for raw, _, _ in lines],

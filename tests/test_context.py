@@ -158,7 +158,7 @@ def test_lines_of_a_noisy_source_are_raised_and_no_others(tmp_path: Path, model:
 def test_columns_without_context_are_what_they_were(tmp_path: Path, model: str, lines: list[str]) -> None:
     _, plain = scored(write_log(tmp_path / "new.log", lines), model, context=False)
     assert plain.columns == [
-        "line_no", "score", "is_anomaly", "session", "template", *SCORERS, "reason", "timestamp_utc", "line"
+        "line_no", "score", "is_anomaly", "session", "template", *SCORERS, "reason", "timestamp_utc", "line", "muted"
     ]  # fmt: skip
     assert plain["session"].null_count() == len(plain)
     _, found = scored(write_log(tmp_path / "new.log", lines), model, context=True)

@@ -22,6 +22,7 @@ from dashboard.escaping import literal
 from dashboard.line_view import contributions, header_length, standing, tokens_of
 from dashboard.lines_table import search_of
 from dashboard.threshold import rate_of
+from tests.builders import store_run
 
 SHELL = Path(__file__).resolve().parents[1] / "dashboard" / "shell.py"
 HOSTILE = "![x](http://evil.example/i.png) <img src=x onerror=alert(1)> :red[r] $a$ `c` login failed"
@@ -234,6 +235,22 @@ def test_a_broken_expression_and_no_match_are_said(app: AppTest):
     assert "regular expression" in app.error[0].value
     app.text_input("search_run-1").set_value("no such words").run()
     assert not app.exception
+    assert "No line matches" in app.info[0].value
+
+
+def test_lines_are_filtered_by_source_and_verdict(app: AppTest):
+    hosts = [f"web{no % 3}" for no in range(12)]
+    store_run("a", [(f"odd {no}", f"odd{no}", 0.9) for no in range(12)], hosts=hosts)
+    workbench.set_verdict("a", [2, 3], "abnormal")
+    opened(app, "threshold.py", run="a", source="web1")
+    assert sorted(table(app, "line_no")["line_no"]) == [2, 5, 8, 11]
+    app.selectbox("verdict_a").select("not judged").run()
+    assert not app.exception
+    assert sorted(table(app, "line_no")["line_no"]) == [5, 8, 11]
+    app.selectbox("verdict_a").select("abnormal").run()
+    assert table(app, "line_no")["line_no"].to_list() == [2]
+    assert dict(app.query_params) == {"run": "a", "source": "web1", "verdict": "abnormal"}
+    app.selectbox("verdict_a").select("unsure").run()
     assert "No line matches" in app.info[0].value
 
 

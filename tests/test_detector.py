@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from core.cards import write_card
 from core.config import Config, NetworkConfig, TrainingConfig
@@ -164,3 +165,13 @@ def test_saving_over_an_old_bundle_keeps_one_of_the_two(
             detector.save(folder)
     assert LogDetector.load(folder).threshold_ == detector.threshold_
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_answers_looked_up_give_the_same_scores(detector: LogDetector, new: tuple[pl.DataFrame, np.ndarray]) -> None:
+    texts, _ = new
+    known = detector.answers(texts.gather_every(2))
+    looked_up, scored = detector.judged(texts, detector.answers(texts, known=known)), detector.score(texts)
+    assert_frame_equal(looked_up, scored, abs_tol=1e-9)  # the last bit of a sum knows how many were summed beside it
+    assert looked_up["score"].equals(scored["score"])
+    strange = known.with_columns(pl.lit(0.123).alias("raw_knn"))
+    assert detector.answers(texts, known=strange)["raw_knn"].to_list().count(0.123) == len(known)

@@ -40,7 +40,8 @@ def test_every_scorer_has_a_weight_a_line_in_the_card_and_one_in_the_readme() ->
 
 
 def test_every_setting_is_documented() -> None:
-    for stage in (config.ReadConfig, config.TrainingConfig, config.ScoringConfig):
+    stages = (config.ReadConfig, config.TrainingConfig, config.ScoringConfig, config.FlowConfig, config.TrafficConfig)
+    for stage in stages:
         for field in dataclasses.fields(stage):
             assert f"        {field.name}: " in (stage.__doc__ or ""), f"{stage.__name__}.{field.name}"
 

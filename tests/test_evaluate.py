@@ -11,8 +11,10 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 from core.errors import InputError
 from core.evaluate import (
     Labelled,
+    alert_budgets,
     bootstrap_intervals,
     calibration,
+    costs,
     curve,
     f_beta,
     kinds,
@@ -26,6 +28,7 @@ from core.evaluate import (
     threshold_for_alerts,
     threshold_for_best_f,
     threshold_for_false_alarm_rate,
+    threshold_for_least_cost,
     threshold_for_precision,
     threshold_for_recall,
     threshold_metrics,
@@ -131,6 +134,25 @@ def test_curves_are_thin_with_exact_ends() -> None:
     assert np.trapezoid(roc["recall"], roc["false_alarm_rate"]) == pytest.approx(found.roc_auc, abs=1e-3)
     small = curve(LABELS, SCORES, ONES)
     assert pr_points(small)["threshold"].tolist() == SCORES.tolist()
+
+
+def test_costs_and_budgets_by_hand() -> None:
+    found = curve(LABELS, SCORES, ONES)  # true positives 1 1 2 2 2, false 0 1 1 2 3
+    thresholds, cost = costs(found, per_miss=10, per_false_alarm=4)
+    assert thresholds.tolist() == pytest.approx([0.9001, *SCORES])
+    assert cost.tolist() == [20, 10, 14, 4, 8, 12]
+    assert threshold_for_least_cost(found, 10, 4) == 0.7
+    assert threshold_for_least_cost(found, 1, 4) == 0.9  # a second find is not worth a false alarm
+    assert threshold_for_least_cost(found, 0, 1) == pytest.approx(0.9001)  # misses cost nothing: flag nothing
+    assert threshold_for_least_cost(found, 1, 0) == 0.7  # the highest of those that miss nothing
+    for bad in ((0, 0), (-1, 1)):
+        with pytest.raises(InputError, match="cost"):
+            costs(found, *bad)
+    rows = alert_budgets(found, SCORES, np.array([9, 5, 1, 1, 1]), [6, 9, 15])
+    assert [row["threshold"] for row in rows] == pytest.approx([0.9001, 0.9, 0.7])
+    assert [row["flagged"] for row in rows] == [0, 9, 15]
+    assert [row["recall"] for row in rows] == [0.0, 0.5, 1.0]
+    assert [row["precision"] for row in rows] == [0.0, 1.0, pytest.approx(2 / 3)]
 
 
 def test_choosers_by_hand() -> None:

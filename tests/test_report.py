@@ -8,7 +8,7 @@ import os
 import re
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from core import workbench
 from core.errors import WorkbenchError
 from core.report import Judgement, Message, Report, histogram, html_report, shown
 from core.workbench import reports
-from tests.builders import store_run
+from tests.builders import HOSTILE_LINES, store_run
 
 HOSTILE = "</title><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\x1b[31m\u202e"
 TAGS = {
@@ -150,7 +150,18 @@ def test_a_spreadsheet_runs_no_cell_and_other_programs_get_the_text_itself(home:
 
 def test_flagged_lines_are_those_at_the_threshold_in_force(home: Path):
     store_run("r1", [("a", "a", 0.2), ("", "", 0.0), ("b", "b", 0.6), ("c", "c", 0.9)])
-    columns = ["line_no", "score", "is_anomaly", "session", "template", "knn", "reason", "timestamp_utc", "line"]
+    columns = [
+        "line_no",
+        "score",
+        "is_anomaly",
+        "session",
+        "template",
+        "knn",
+        "reason",
+        "timestamp_utc",
+        "line",
+        "muted",
+    ]
     rows = pl.read_csv(workbench.export("r1", "flagged lines", ".csv"))
     assert rows.columns == columns
     assert rows["line_no"].to_list() == [3, 4]
@@ -181,3 +192,36 @@ def test_what_cannot_be_exported_is_refused_and_leaves_nothing(home: Path, what:
     with pytest.raises(WorkbenchError):
         workbench.export("r1", what, suffix)
     assert not list((home / "exports").glob("*"))
+
+
+def test_lines_as_documents_of_the_elastic_common_schema():
+    lines = [("session opened", "session opened", 0.1), *((text, text, 0.9) for text in HOSTILE_LINES), ("", "", 0.0)]
+    store_run("r1", lines, name="auth.log", model="base")
+    workbench.mute(HOSTILE_LINES[0], "known", datetime.now(UTC) + timedelta(days=1))
+    documents = [json.loads(row) for row in workbench.export("r1", "all lines", workbench.ECS).open()]
+    assert [document["message"] for document in documents] == [raw for raw, _, _ in lines]
+    assert [document["event"]["kind"] for document in documents] == ["event"] * 2 + ["alert"] * 5 + ["event"]
+    first = documents[2]
+    assert first["@timestamp"] == "2026-11-18T00:02:00.000000Z"
+    assert first["ecs"] == {"version": "8.17.0"}
+    assert (first["log"], first["process"], first["host"]) == ({"level": "INFO"}, {"name": "sshd"}, {"name": None})
+    assert {name: first["event"][name] for name in ("module", "dataset", "sequence", "risk_score")} == {
+        "module": "tinylogbert", "dataset": "auth.log", "sequence": 3, "risk_score": 90.0,
+    }  # fmt: skip
+    assert first["tinylogbert"]["model"] == "base"
+    assert [document["tinylogbert"]["muted"] for document in documents[:3]] == [False, True, False]
+    flagged = workbench.export("r1", "flagged lines", workbench.ECS).read_text().splitlines()
+    assert len(flagged) == len(HOSTILE_LINES)
+    with pytest.raises(WorkbenchError, match="no export"):
+        workbench.export("r1", "sessions", workbench.ECS)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_an_incident_is_exported_alone_and_its_formulas_are_text(suffix: str):
+    store_run("r1", [(text, text, 0.9) for text in HOSTILE_LINES])
+    path = workbench.export("r1", "all lines", suffix, line_nos=[5, 2])
+    assert path.name == f"r1.log-incident-2{suffix}"
+    read = {".csv": pl.read_csv, ".jsonl": pl.read_ndjson, ".parquet": pl.read_parquet}[suffix]
+    rows = read(path)
+    assert rows["line_no"].to_list() == [2, 5]
+    assert rows["line"][1] == ("'" if suffix == ".csv" else "") + HOSTILE_LINES[4]

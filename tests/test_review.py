@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from core import workbench
 from core.errors import WorkbenchError
-from dashboard.components.review_board import Act, acts_of
+from dashboard.acts import Act, acts_of
 from dashboard.line_view import said_of
 from dashboard.review import marked, perform, ranking, remove
 from tests.builders import store_run

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.errors import StoreError, WorkbenchError
-from core.store import RunReader, RunWriter, Store, database, new_run_id, run_reader, run_writer
+from core.store import RunReader, RunWriter, Store, database, new_run_id, run_export, run_writer
 
 # raw, text_id, level, host, session, rejection
 LINES = [
@@ -175,7 +175,7 @@ def test_timeline_counts_every_line_once() -> None:
 
 
 def test_export_has_one_row_a_physical_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_reader, "_EXPORT_LINES", 2)  # several slices
+    monkeypatch.setattr(run_export, "_EXPORT_LINES", 2)  # several slices
     reader = RunReader(write_run())
     for suffix in ("csv", "jsonl", "parquet"):
         reader.export(tmp_path / f"out.{suffix}")
@@ -271,7 +271,7 @@ def test_csv_cells_survive_quoting(tmp_path: Path) -> None:
 
 def test_export_says_why_it_cannot_write(tmp_path: Path) -> None:
     reader = RunReader(write_run())
-    with pytest.raises(WorkbenchError, match=r"\*\.csv, \*\.jsonl, \*\.parquet"):
+    with pytest.raises(WorkbenchError, match=r"\*\.csv, \*\.jsonl, \*\.ndjson, \*\.parquet"):
         reader.export(tmp_path / "out.xlsx")
     with pytest.raises(StoreError, match="there is no folder"):
         reader.export(tmp_path / "missing" / "out.csv")
@@ -440,7 +440,7 @@ def test_many_threads_at_once(home: Path) -> None:
         lists = list(pool.map(lambda _: [info.run_id for info in Store().runs()], range(8)))
         assert lists == [["run3", "run2", "run1", "run0"]] * 8
         reader = RunReader("run0")
-        pages = list(pool.map(lambda value: len(reader.lines(value)), [0.0, 0.1, 0.5, 0.8] * 10))
+        pages = list(pool.map(lambda value: len(reader.lines(threshold=value)), [0.0, 0.1, 0.5, 0.8] * 10))
     assert pages == [7, 6, 3, 2] * 10
 
 

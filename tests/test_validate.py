@@ -114,6 +114,20 @@ def test_labels_are_measured_and_every_cell_leads_to_its_lines(app: AppTest, run
         assert ((rows["score"] >= run.threshold) == (cell in ("hits", "alarms"))).all()
 
 
+def test_a_budget_and_costs_say_where_to_cut(app: AppTest, run: workbench.RunInfo):
+    label(run)
+    opened(app, run=run.run_id)
+    budgets = next(item.value for item in app.dataframe if "budget" in item.value.columns)
+    assert (budgets["flagged"].diff().dropna() >= 0).all() and (budgets["recall"].diff().dropna() >= 0).all()
+    app.number_input(f"miss_{run.run_id}").set_value(0.0).run()  # then flagging nothing costs nothing
+    [button] = [button for button in app.button if button.label == "Go to the least cost"]
+    button.click().run()
+    assert not app.exception
+    assert "the labelled lines cost **0**" in shown(app)
+    app.number_input(f"alarm_{run.run_id}").set_value(0.0).run()
+    assert "one of the two is above 0" in shown(app)
+
+
 def test_a_rule_moves_the_point_and_says_what_cannot_be_reached(app: AppTest, run: workbench.RunInfo) -> None:
     label(run)
     opened(app, run=run.run_id)

@@ -5,10 +5,14 @@ Goadrich 2006; Saito and Rehmsmeier 2015). A measure takes its threshold as give
 (`best_f1`) and what they are asked to choose (`choosers`) are named so.
 """
 
+from core.evaluate.answers import answer_metrics
 from core.evaluate.choosers import (
+    alert_budgets,
+    costs,
     threshold_for_alerts,
     threshold_for_best_f,
     threshold_for_false_alarm_rate,
+    threshold_for_least_cost,
     threshold_for_precision,
     threshold_for_recall,
 )
@@ -20,8 +24,11 @@ from core.evaluate.measures import Labelled, measures, report
 __all__ = [
     "Curve",
     "Labelled",
+    "alert_budgets",
+    "answer_metrics",
     "bootstrap_intervals",
     "calibration",
+    "costs",
     "curve",
     "f_beta",
     "kinds",
@@ -35,6 +42,7 @@ __all__ = [
     "threshold_for_alerts",
     "threshold_for_best_f",
     "threshold_for_false_alarm_rate",
+    "threshold_for_least_cost",
     "threshold_for_precision",
     "threshold_for_recall",
     "threshold_metrics",

@@ -2,11 +2,14 @@
 
 home()/runs/<run_id>/     lines.parquet · texts.parquet · sessions.parquet where asked for · run.json
                           map-*.parquet where its messages lie on the Explore page
-home()/workbench.duckdb   which runs there are, the thresholds set for them, and verdicts on lines
+home()/answers/           what bundles said of texts, to look up
+home()/workbench.duckdb   which runs there are, the thresholds set for them, verdicts on lines, muted messages
 """
 
+from core.store.answer_cache import AnswerCache
 from core.store.database import Store
 from core.store.maps import read_map, write_map
+from core.store.mutes import Mutes
 from core.store.run_info import RunInfo, new_run_id
 from core.store.run_reader import RunReader
 from core.store.run_writer import RunWriter
@@ -14,6 +17,8 @@ from core.store.verdicts import MOST_LINES, Verdicts
 
 __all__ = [
     "MOST_LINES",
+    "AnswerCache",
+    "Mutes",
     "RunInfo",
     "RunReader",
     "RunWriter",

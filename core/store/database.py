@@ -1,4 +1,4 @@
-"""The small DuckDB file of what changes: registered runs, thresholds and verdicts.
+"""The small DuckDB file of what changes: registered runs, thresholds, verdicts and mutes.
 
 A process that has the file open for writing locks every other one out, readers too, and in one process a read-only
 connection beside a read-write one is refused. So it is always opened read-write, for one call, and retried.
@@ -52,6 +52,18 @@ MIGRATIONS = (  # only ever appended to; number n is the n-th, from 1
         note VARCHAR NOT NULL,
         judged_by VARCHAR NOT NULL,
         at_utc VARCHAR NOT NULL
+    );
+    """,
+    """
+    CREATE SEQUENCE mute_ids;
+    CREATE TABLE mutes (
+        mute_id BIGINT PRIMARY KEY DEFAULT nextval('mute_ids'),
+        normalized_text VARCHAR NOT NULL,
+        reason VARCHAR NOT NULL,
+        until_utc VARCHAR NOT NULL,
+        muted_by VARCHAR NOT NULL,
+        at_utc VARCHAR NOT NULL,
+        ended_utc VARCHAR
     );
     """,
 )

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from core.errors import StoreError, WorkbenchError
 from core.store.run_info import store_errors
 
-SUFFIXES = (".csv", ".jsonl", ".parquet")
+SUFFIXES = (".csv", ".jsonl", ".ndjson", ".parquet")
 _FORMULA = r"^[-=+@\t\r\n＝＋－＠]"  # a spreadsheet runs a cell that begins so (OWASP, CSV injection)
 
 
@@ -51,7 +51,7 @@ class ResultFile:
                 text = pl.selectors.string()
                 harmless = pl.when(text.str.contains(_FORMULA)).then("'" + text).otherwise(text).name.keep()
                 rows.with_columns(harmless).write_csv(self._handle, include_header=self._handle.tell() == 0)
-            elif self._suffix == ".jsonl":
+            elif self._suffix in (".jsonl", ".ndjson"):
                 rows.write_ndjson(self._handle)
             else:
                 table = rows.to_arrow(compat_level=pl.CompatLevel.oldest())

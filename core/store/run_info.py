@@ -47,8 +47,8 @@ class RunInfo:
         last_utc: latest timestamp, ISO 8601, or None.
         format: the detected or chosen log format.
         notes: remarks for the analyst.
-        seconds: duration of the whole work.
-        lines_per_second: throughput of the whole work.
+        seconds: duration of the whole work, the opening of a bundle apart.
+        lines_per_second: throughput of the same.
         config: the resolved settings.
         learnt: what the detector that scored it says of its own learning: when, from how much, the hash of that data.
         context: whether lines were judged in the context of their source, or session, too.

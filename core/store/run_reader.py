@@ -1,105 +1,72 @@
-"""Answers about one run, from its Parquet files through an in-memory DuckDB. Every value is bound, never formatted."""
+"""Answers about one run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Unpack
 
-import duckdb
 import numpy as np
 import polars as pl
 
-from core.config import home
 from core.errors import StoreError, WorkbenchError
-from core.records import Progress, no_progress
-from core.store.result_file import ResultFile
-from core.store.run_info import read_run_info, run_folder, store_errors
+from core.store.line_filter import LineFilters, where
+from core.store.run_counts import RunCounts
+from core.store.run_export import RunExport
 
-_MEMORY = "512MB"  # a page may hold several runs open; above it DuckDB spills to the data folder
-_EXPORT_LINES = 65_536
 _QUEUES = {  # what is worth an analyst's look: the condition and the order
-    "highest": ("score >= $threshold", "score DESC"),
-    "near": ("$threshold IS NOT NULL", "abs(score - $threshold)"),
-    "audit": ("score < $threshold", "hash(line_no, $seed)"),
+    "highest": ("score >= $threshold AND NOT muted", "score DESC"),
+    "near": ("$threshold IS NOT NULL AND NOT muted", "abs(score - $threshold)"),
+    "audit": ("score < $threshold AND NOT muted", "hash(line_no, $seed)"),
 }
 _FIRST_LINES = "(SELECT text_id, min(line_no) AS line_no FROM lines GROUP BY text_id)"
 
 
-class RunReader:
+class RunReader(RunCounts, RunExport):
     """A stored run, read only. Safe from any thread.
 
-    Everywhere a line is flagged when its score is at or above the threshold; a blank line scores 0. The filters of
-    `lines` and `n_lines` are the same:
-
-        threshold: flagged lines only; None for all.
-        search: text the raw line holds, in any case; with `regex` an RE2 expression, in any case too.
-        level: as `levels` lists them.
-        text_id: lines of this normalized text only, or of these.
+    Everywhere a line is flagged when its score is at or above the threshold and its message was not muted when the run
+    was opened; a blank line scores 0.
     """
 
-    def __init__(self, run_id: str) -> None:
-        self.info = read_run_info(run_id)
-        self._folder = run_folder(run_id).resolve()
-        self._place = f"run {run_id} cannot be read (delete it and score the file again)"
-        with store_errors(self._place):
-            self._connection = duckdb.connect(config={"memory_limit": _MEMORY, "autoinstall_known_extensions": False})
-            self._connection.execute("SET temp_directory = ?", [str(home() / "spill")])
-            # What every line is joined with is held; what only the detail of one line shows stays on disk.
-            answers = self._connection.read_parquet(str(self._folder / "texts.parquet"))
-            if "context" not in answers.columns:  # a run of before there was any
-                answers = answers.project("*, 0.0::DOUBLE AS context")
-            answers.create_view("answers")
-            self._connection.execute(
-                """
-                CREATE TABLE texts AS SELECT * EXCLUDE
-                    (example, tokens, surprise, expected, expected_p, nearest, embedding) FROM answers
-                """
-            )
-            self._connection.read_parquet(str(self._folder / "lines.parquet")).create_view("lines")
+    def flagged_lines(self, threshold: float, limit: int) -> pl.DataFrame:
+        """Flagged lines that have a text, in narrow columns, for grouping.
 
-    def score_counts(self) -> tuple[np.ndarray, np.ndarray]:
-        """Distinct scores, ascending [K] float64, and the lines that have each [K] int64; blank lines count as 0."""
-        table = self._frame(
-            """
-            SELECT score, sum(n)::BIGINT AS n
-            FROM (SELECT score, count AS n FROM texts UNION ALL SELECT 0.0, ?)
-            GROUP BY score HAVING sum(n) > 0 ORDER BY score
-            """,
-            [self.info.n_blank],
+        Args:
+            threshold: see the class.
+            limit: of them those with the highest scores.
+
+        Returns:
+            line_no, timestamp_utc, source (the session; else the host where several write, none of them half the
+            lines; else null), component, text_id, score; by line number.
+        """
+        return self._frame(
+            f"""
+            SELECT * FROM (
+                SELECT line_no, timestamp_utc, {self._source} AS source, component, text_id, score
+                FROM lines JOIN texts USING (text_id) WHERE score >= ? AND NOT muted
+                ORDER BY score DESC, line_no LIMIT ?
+            ) ORDER BY line_no
+            """,  # noqa: S608  fixed words only; values are bound
+            [threshold, limit],
         )
-        return table["score"].to_numpy(), table["n"].to_numpy()
-
-    def flagged(self, threshold: float) -> int:
-        """Lines at or above the threshold, exact."""
-        scores, counts = self.score_counts()
-        return int(counts[scores >= threshold].sum())
 
     def lines(
         self,
-        threshold: float | None = None,
-        search: str | None = None,
-        regex: bool = False,
-        level: str | None = None,
-        text_id: int | Sequence[int] | None = None,
         order: str = "score",
         descending: bool = True,
         limit: int = 200,
         offset: int = 0,
+        **filters: Unpack[LineFilters],
     ) -> pl.DataFrame:
         """One page of lines.
 
         Args:
-            threshold: see the class.
-            search: see the class.
-            regex: see the class.
-            level: see the class.
-            text_id: see the class.
             order: "score" (equal scores by line number, ascending) or "line_no".
             descending: highest first.
             limit: rows of a page.
             offset: rows skipped.
+            **filters: see `LineFilters`.
 
         Returns:
             line_no, timestamp_utc, level, score, host, component, raw, reason, normalized_text, text_id.
@@ -111,31 +78,24 @@ class RunReader:
         orders = {"score": f"score {direction}, line_no", "line_no": f"line_no {direction}"}
         if order not in orders:
             raise WorkbenchError(f"lines can be ordered by {' or '.join(orders)}, not by {order!r}")
-        where, values = self._where(threshold, search, regex, level, text_id)
+        clause, values = self._where(filters)
         # The page is found in the narrow columns first; the wide ones are read for its rows alone.
         page = self._frame(
             f"""
             SELECT line_no, coalesce(score, 0.0) AS score
-            FROM lines LEFT JOIN texts USING (text_id) {where}
+            FROM lines LEFT JOIN texts USING (text_id) {clause}
             ORDER BY {orders[order]} LIMIT ? OFFSET ?
             """,  # noqa: S608  fixed words only; values are bound
             [*values, limit, offset],
         )
         return self._rows(page["line_no"].to_list(), orders[order])
 
-    def n_lines(
-        self,
-        threshold: float | None = None,
-        search: str | None = None,
-        regex: bool = False,
-        level: str | None = None,
-        text_id: int | Sequence[int] | None = None,
-    ) -> int:
+    def n_lines(self, **filters: Unpack[LineFilters]) -> int:
         """How many lines `lines` would give without a limit."""
-        if not search and level is None and text_id is None:
-            return self.info.n_lines if threshold is None else self.flagged(threshold)
-        where, values = self._where(threshold, search, regex, level, text_id)
-        frame = self._frame(f"SELECT count(*) AS n FROM lines LEFT JOIN texts USING (text_id) {where}", values)  # noqa: S608
+        clause, values = self._where(filters)
+        if len(values) <= 1 and len(values) == (filters.get("threshold") is not None):  # known without a look at lines
+            return self.flagged(values[0]) if values else self.info.n_lines
+        frame = self._frame(f"SELECT count(*) AS n FROM lines LEFT JOIN texts USING (text_id) {clause}", values)  # noqa: S608
         return int(frame["n"][0])
 
     def line(self, line_no: int) -> dict[str, Any]:
@@ -165,12 +125,45 @@ class RunReader:
         wanted = pl.DataFrame({"line_no": pl.Series(line_nos, dtype=pl.Int64)})
         return wanted.join(self._rows(line_nos, "line_no"), on="line_no", how="inner", maintain_order="left")
 
+    def messages_at(self, line_nos: Sequence[int]) -> pl.DataFrame:
+        """Messages of these lines, the most frequent of them first: normalized_text, n (of these lines)."""
+        return self._frame(
+            """
+            SELECT normalized_text, count(*) AS n FROM lines JOIN texts USING (text_id)
+            WHERE line_no IN (SELECT unnest(?::BIGINT[])) GROUP BY normalized_text ORDER BY n DESC, normalized_text
+            """,
+            [list(line_nos)],
+        )
+
     def line_texts(self) -> pl.DataFrame:
         """The text of every line that has one: line_no, text_id; in order."""
         return self._frame("SELECT line_no, text_id FROM lines WHERE text_id IS NOT NULL ORDER BY line_no", [])
 
+    def has_lines_of(self, other: RunReader) -> bool:
+        """Whether another run is of the very same lines."""
+        return self.info.n_lines == other.info.n_lines and self._content == other._content
+
+    @cached_property
+    def _content(self) -> int:
+        """A hash of all lines and their numbers."""
+        return int(self._frame("SELECT bit_xor(hash(line_no, raw)) AS content FROM lines", [])["content"][0] or 0)
+
+    def paired_texts(self, other: RunReader) -> pl.DataFrame:
+        """What this run and another of the same lines made of each line.
+
+        Returns:
+            text_a (here), text_b (there; null for a line without a text), n_lines, first_no.
+        """
+        return self._frame(
+            """
+            SELECT a.text_id AS text_a, b.text_id AS text_b, count(*) AS n_lines, min(line_no) AS first_no
+            FROM lines AS a JOIN read_parquet(?) AS b USING (line_no) GROUP BY a.text_id, b.text_id
+            """,
+            [str(other._folder / "lines.parquet")],
+        )
+
     def texts(self) -> pl.DataFrame:
-        """Every distinct text with count, score, context, and each scorer's value (raw_<name> and <name>)."""
+        """Every distinct text with count, score, context, muted, and each scorer's value (raw_<name> and <name>)."""
         return self._frame("SELECT * FROM texts ORDER BY text_id", [])
 
     def answers(self) -> pl.DataFrame:
@@ -231,188 +224,8 @@ class RunReader:
             "SELECT line_no, rejection, raw FROM lines WHERE rejection IS NOT NULL ORDER BY line_no LIMIT ?", [limit]
         )
 
-    def templates(self, threshold: float = 0.0, limit: int = 200) -> pl.DataFrame:
-        """Flagged normalized texts, most abnormal first: text_id, normalized_text, count (lines), score."""
-        return self._frame(
-            """
-            SELECT text_id, normalized_text, count, score FROM texts WHERE score >= ?
-            ORDER BY score DESC, count DESC, text_id LIMIT ?
-            """,
-            [threshold, limit],
-        )
-
-    def top_messages(self, threshold: float, limit: int) -> pl.DataFrame:
-        """Flagged normalized texts as `templates`, with what a report says of each.
-
-        Returns:
-            text_id, normalized_text, count, score, reason, nearest (or null), example (the first raw line), first_no
-            and last_no (line numbers), first_utc and last_utc (null where its lines have no time).
-        """
-        return self._frame(
-            """
-            WITH top AS (
-                SELECT text_id, normalized_text, count, score, reason, nearest, example FROM answers WHERE score >= ?
-                ORDER BY score DESC, count DESC, text_id LIMIT ?
-            ), seen AS (
-                SELECT text_id, min(line_no) AS first_no, max(line_no) AS last_no,
-                    min(timestamp_utc) AS first_utc, max(timestamp_utc) AS last_utc
-                FROM lines WHERE text_id IN (SELECT text_id FROM top) GROUP BY text_id
-            )
-            SELECT * FROM top JOIN seen USING (text_id) ORDER BY score DESC, count DESC, text_id
-            """,
-            [threshold, limit],
-        )
-
-    def n_templates(self, threshold: float) -> int:
-        """Flagged normalized texts."""
-        return int(self._frame("SELECT count(*) AS n FROM texts WHERE score >= ?", [threshold])["n"][0])
-
-    def levels(self) -> list[str]:
-        """The levels lines were written with, most frequent first."""
-        frame = self._frame(
-            "SELECT level FROM lines WHERE level IS NOT NULL GROUP BY level ORDER BY count(*) DESC, level", []
-        )
-        return frame["level"].to_list()
-
-    def timeline(self, threshold: float, buckets: int = 100) -> pl.DataFrame:
-        """Lines and flagged lines in equal spans, empty spans too.
-
-        Args:
-            threshold: flagged at or above.
-            buckets: number of spans.
-
-        Returns:
-            start_utc, n_lines, n_flagged over the span of timestamps, lines without one left out; where no line has
-            one, first_line_no, n_lines, n_flagged over the line numbers.
-        """
-        timed = self.info.first_utc is not None
-        position, start = ("epoch_us(timestamp_utc)", "start_utc") if timed else ("line_no", "first_line_no")
-        return self._frame(
-            f"""
-            WITH placed AS (
-                SELECT {position} AS position, coalesce(score, 0.0) >= $threshold AS flagged
-                FROM lines LEFT JOIN texts USING (text_id) WHERE {position} IS NOT NULL
-            ), extent AS (
-                SELECT min(position) AS low, (max(position) - min(position) + $buckets) // $buckets AS width
-                FROM placed
-            ), filled AS (
-                SELECT (position - low) // width AS bucket, count(*) AS n_lines, count(*) FILTER (flagged) AS n_flagged
-                FROM placed, extent GROUP BY bucket
-            )
-            SELECT low + bucket * width AS {start}, coalesce(n_lines, 0) AS n_lines, coalesce(n_flagged, 0) AS n_flagged
-            FROM range($buckets) AS spans(bucket) LEFT JOIN filled USING (bucket), extent
-            WHERE low IS NOT NULL ORDER BY bucket
-            """,  # noqa: S608  fixed words only; values are bound
-            {"threshold": threshold, "buckets": buckets},
-        ).with_columns(pl.col("start_utc").cast(pl.Datetime("us")) if timed else [])
-
-    def export(
-        self,
-        path: Path,
-        threshold: float | None = None,
-        progress: Progress = no_progress,
-        flagged_only: bool = False,
-        with_lines: bool = False,
-    ) -> None:
-        """Write one row a physical line, in order; the suffix says how: .csv, .jsonl or .parquet.
-
-        Columns: line_no, score, is_anomaly (0 or 1), session, template, one calibrated score a scorer, of a run scored
-        in context the context (0 to 1; 0 where the score is that of the text alone), reason.
-
-        Args:
-            path: replaced when the new file is whole; see ResultFile.
-            threshold: of is_anomaly; the bundle's own where None.
-            progress: told lines written.
-            flagged_only: leave out lines below the threshold.
-            with_lines: two columns more, timestamp_utc and line (as written).
-
-        Raises:
-            WorkbenchError: for another suffix.
-            StoreError: where it cannot be written.
-        """
-        threshold = self.info.threshold if threshold is None else threshold
-        scorers = "".join(f", coalesce({scorer}, 0.0) AS {scorer}" for scorer in self.info.scorers)
-        context = ", coalesce(context, 0.0) AS context" if self.info.context else ""
-        written = ", timestamp_utc, raw AS line" if with_lines else ""
-        flagged = "AND coalesce(score, 0.0) >= ?" if flagged_only else ""
-        # In slices of lines: five times less memory than one COPY that sorts, and faster.
-        with ResultFile(path) as file:
-            for first in range(1, max(self.info.n_lines, 1) + 1, _EXPORT_LINES):
-                file.write(
-                    self._frame(
-                        f"""
-                        SELECT line_no, coalesce(score, 0.0) AS score,
-                            (coalesce(score, 0.0) >= ?)::INTEGER AS is_anomaly,
-                            session, normalized_text AS template{scorers}{context}, reason{written}
-                        FROM lines LEFT JOIN texts USING (text_id)
-                        WHERE line_no BETWEEN ? AND ? {flagged} ORDER BY line_no
-                        """,  # noqa: S608  scorer names are checked when run.json is read
-                        [threshold, first, first + _EXPORT_LINES - 1, *([threshold] if flagged_only else [])],
-                    )
-                )
-                progress("export", min(first + _EXPORT_LINES - 1, self.info.n_lines), self.info.n_lines)
-
-    def export_sessions(self, path: Path, threshold: float | None = None) -> None:
-        """Write one row a session, in order of appearance: session, score, is_anomaly; else as `export`.
-
-        Args:
-            path: see `export`.
-            threshold: of is_anomaly; the bundle's own for sessions where None.
-
-        Raises:
-            WorkbenchError: for another suffix, or where the run was scored without sessions.
-            StoreError: where it cannot be written.
-        """
-        sessions = self._folder / "sessions.parquet"
-        threshold = self.info.session_threshold if threshold is None else threshold
-        if threshold is None or not sessions.exists():
-            raise WorkbenchError(f"run {self.info.run_id} has no sessions: score with --sessions REGEX")
-        with ResultFile(path) as file:
-            file.write(
-                self._frame(
-                    """
-                    SELECT session, score, (score >= ?)::INTEGER AS is_anomaly
-                    FROM read_parquet(?) ORDER BY first_line_no, session
-                    """,
-                    [threshold, str(sessions)],
-                )
-            )
-
-    def _where(
-        self,
-        threshold: float | None,
-        search: str | None,
-        regex: bool,
-        level: str | None,
-        text_id: int | Sequence[int] | None,
-    ) -> tuple[str, list[Any]]:
-        """The WHERE clause of the filters, and the values to bind in its order."""
-        clauses: list[str] = []
-        values: list[Any] = []
-        if threshold is not None and threshold > 0:  # at 0 every line is flagged, blank ones too
-            clauses.append("score >= ?")
-            values.append(threshold)
-        if text_id is not None:
-            one = isinstance(text_id, int)
-            clauses.append("text_id = ?" if one else "text_id IN (SELECT unnest(?::BIGINT[]))")
-            values.append(text_id)
-        if level is not None:
-            clauses.append("level = ?")
-            values.append(level)
-        if search:
-            if regex:
-                self._check_expression(search)
-            clauses.append("regexp_matches(raw, ?, 'i')" if regex else "contains(lower(raw), lower(?))")
-            values.append(search)
-        return ("WHERE " + " AND ".join(clauses)) if clauses else "", values
-
-    def _check_expression(self, search: str) -> None:
-        with self._cursor() as cursor:
-            try:
-                cursor.execute("SELECT regexp_matches('', ?, 'i')", [search])
-            except duckdb.InvalidInputException as error:
-                reason = str(error).removeprefix("Invalid Input Error: ")
-                raise WorkbenchError(f"the regular expression {search!r} cannot be read: {reason}") from error
+    def _where(self, filters: LineFilters) -> tuple[str, list[Any]]:
+        return where(filters, self._source if filters.get("source") is not None else "")
 
     def _rows(self, line_nos: list[int], order: str) -> pl.DataFrame:
         low, high = (min(line_nos), max(line_nos)) if line_nos else (0, 0)  # lets DuckDB skip row groups
@@ -425,17 +238,3 @@ class RunReader:
             """,  # noqa: S608  fixed words only; values are bound
             [low, high, line_nos],
         )
-
-    def _frame(self, query: str, values: list[Any] | dict[str, Any]) -> pl.DataFrame:
-        with store_errors(self._place), self._cursor() as cursor:
-            frame = pl.from_arrow(cursor.sql(query, params=values).to_arrow_table())
-        assert isinstance(frame, pl.DataFrame)  # noqa: S101  for the type checker
-        return frame
-
-    @contextmanager
-    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        cursor = self._connection.cursor()  # a connection serves one thread at a time; a cursor is its own
-        try:
-            yield cursor
-        finally:
-            cursor.close()

@@ -1,12 +1,29 @@
 """The verbs that command line, pages and HTTP share; a file for each noun."""
 
 from core.bundles import load_model
+from core.comparison import Comparison
 from core.config import ReadConfig
+from core.drift import Drift
+from core.incidents import Incidents
 from core.jobs import JobStatus
 from core.line_scorer import LineScorer
 from core.preview import FormatInfo, Preview, formats, messages, preview
 from core.store import MOST_LINES, RunInfo, RunReader
+from core.workbench.captures import (
+    FlowModelInfo,
+    FlowScoreInfo,
+    classify_flows,
+    evaluate_flows,
+    finetune,
+    flow_models,
+    load_flow_model,
+    pretrain,
+    score_flows,
+)
+from core.workbench.comparing import comparable_runs, compared_measures, compared_runs, shared_labels
+from core.workbench.drifting import drift_of, start_retraining
 from core.workbench.fitting import quick
+from core.workbench.incidents import incidents, usual_gap
 from core.workbench.labels import LabelSource, add_labels, label_sources, labels
 from core.workbench.long_work import (
     can_resume,
@@ -32,7 +49,8 @@ from core.workbench.models import (
     models,
     train,
 )
-from core.workbench.reports import export, exported, report_html
+from core.workbench.mutes import mute, mutes, unmute
+from core.workbench.reports import ECS, export, exported, report_html
 from core.workbench.reweighing import derive_model, fused_score, reweigh
 from core.workbench.runs import (
     FAMILIAR_SHARE,
@@ -48,13 +66,21 @@ from core.workbench.runs import (
     threshold,
     threshold_history,
 )
+from core.workbench.traffic import FlowsInfo, flows
 from core.workbench.verdicts import set_verdict, undo_verdict, verdicts
 
 __all__ = [
+    "ECS",
     "FAMILIAR_SHARE",
     "MAP_NAMES",
     "MOST_LINES",
+    "Comparison",
+    "Drift",
+    "FlowModelInfo",
+    "FlowScoreInfo",
+    "FlowsInfo",
     "FormatInfo",
+    "Incidents",
     "JobStatus",
     "LabelSource",
     "LabelledRun",
@@ -70,23 +96,34 @@ __all__ = [
     "can_resume",
     "cancel",
     "check_outputs",
+    "classify_flows",
+    "comparable_runs",
+    "compared_measures",
+    "compared_runs",
     "delete_model",
     "delete_run",
     "derive_model",
     "discard_checkpoints",
+    "drift_of",
     "evaluate",
+    "evaluate_flows",
     "explain",
     "export",
     "exported",
     "familiarity",
+    "finetune",
+    "flow_models",
+    "flows",
     "formats",
     "fused_score",
     "inbox",
+    "incidents",
     "job",
     "jobs",
     "label_sources",
     "labelled_run",
     "labels",
+    "load_flow_model",
     "load_model",
     "map_of",
     "maps",
@@ -94,6 +131,9 @@ __all__ = [
     "messages",
     "model_details",
     "models",
+    "mute",
+    "mutes",
+    "pretrain",
     "preview",
     "quick",
     "report_html",
@@ -104,14 +144,19 @@ __all__ = [
     "runs",
     "samples",
     "score",
+    "score_flows",
     "set_threshold",
     "set_verdict",
+    "shared_labels",
     "start_map",
+    "start_retraining",
     "start_scoring",
     "start_training",
     "threshold",
     "threshold_history",
     "train",
     "undo_verdict",
+    "unmute",
+    "usual_gap",
     "verdicts",
 ]

@@ -6,11 +6,14 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+import polars as pl
+
 from core.config import Config, ReadConfig, default_weights
-from core.detector import LogDetector
+from core.detector import KEY, LogDetector
 from core.errors import InputError
 from core.records import Measure, Progress, no_measure
 from core.runner import Reading
+from core.store import AnswerCache
 
 QUICK_WEIGHTS = {name: default_weights()[name] for name in ("novelty", "tfidf", "shape", "severity")}
 """Scorers that need no network: seconds instead of minutes to fit."""
@@ -35,6 +38,15 @@ def fitted(
     if reading.sessions is not None:
         detector.fit_sessions(reading.sessions, detector.score(reading.texts, progress), on_itself=on_itself)
     return detector
+
+
+def answered(detector: LogDetector, texts: pl.DataFrame, cache: AnswerCache | None, progress: Progress) -> pl.DataFrame:
+    """The scores of texts as `LogDetector.score` gives them; what the cache knows is looked up, the rest kept there."""
+    known = None if cache is None else cache.known(texts)
+    answers = detector.answers(texts, progress, known)
+    if cache is not None:
+        cache.keep(answers if known is None else answers.join(known, on=KEY, how="anti"))
+    return detector.judged(texts, answers)
 
 
 def reading_of(detector: LogDetector, asked: ReadConfig) -> ReadConfig:

@@ -123,9 +123,10 @@ class LabelledRun:
         return _labelled(self.rows, self.texts, fused, self.info.scorers, weights, self.combine)
 
     def score_counts(self, weights: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
-        """Distinct scores under these weights, ascending [K], and lines of the whole run that have each [K]."""
+        """Distinct scores under these weights, ascending [K], and lines of the run, not muted, that have each [K]."""
         scores, text = np.unique(np.append(self.fused(weights), 0.0), return_inverse=True)
-        counts = np.bincount(text, np.append(self.texts["count"].to_numpy(), self.info.n_blank), len(scores))
+        lines = self.texts["count"].to_numpy() * ~self.texts["muted"].to_numpy()
+        counts = np.bincount(text, np.append(lines, self.info.n_blank), len(scores))
         return scores[counts > 0], counts[counts > 0].astype(np.int64)
 
 

@@ -10,14 +10,16 @@ from typing import Any
 
 import polars as pl
 
+from core.bundle_folder import read_bundle
 from core.bundles import MODEL_NAME, bundle_folders, load_model, model_folder
 from core.cards import write_card
 from core.config import Config, models_folder
-from core.detector import read_bundle
+from core.detector import FORMAT_NUMBER
 from core.errors import BundleError, WorkbenchError
 from core.records import Explanation, Measure, Progress, no_measure, no_progress
 from core.runner import SerialRunner
 from core.scoring.novelty import NoveltyScorer
+from core.store import AnswerCache
 from core.workbench.fitting import fitted
 
 SHIPPED = ("base",)  # bundles that come with the workbench
@@ -85,7 +87,7 @@ def model_details(name: str) -> ModelDetails:
         BundleError: there is none, or it is damaged.
     """
     folder = _bundle_folder(name)
-    bundle = read_bundle(folder)
+    bundle = read_bundle(folder, FORMAT_NUMBER)
     try:
         card = (folder / "README.md").read_text("utf-8", errors="replace")[:_CARD_CHARS]
     except OSError:
@@ -160,6 +162,8 @@ def train(
     detector = fitted(reading, config, progress, checkpoints, measure)
     folder = models_folder() / name
     detector.save(folder)
+    if detector.learnt_ is not None:
+        AnswerCache(folder).keep(detector.learnt_)
     write_card(folder, name, config, detector.facts_, detector.history_)
     return _model_info(folder)
 
@@ -202,7 +206,7 @@ def _model_info(folder: Path) -> ModelInfo:
     size_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     shipped = folder.name in SHIPPED
     try:
-        bundle = read_bundle(folder)
+        bundle = read_bundle(folder, FORMAT_NUMBER)
         scoring: dict[str, Any] = bundle["config"]["scoring"]
         return ModelInfo(
             folder.name,

@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,17 @@ REPORT_SPANS = 96
 KEPT_SECONDS = 86_400  # an export is a copy: it goes with the first one made a day later
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 EXPORTS = ("all lines", "flagged lines", "sessions", "report")
+ECS = ".ndjson"
+"""Lines as documents of the Elastic Common Schema."""
 
 
-def export(run_id: str, what: str, suffix: str, progress: Progress = no_progress) -> Path:
+def export(
+    run_id: str,
+    what: str,
+    suffix: str,
+    progress: Progress = no_progress,
+    line_nos: Sequence[int] | None = None,
+) -> Path:
     """Write a run to a file of its own under home()/exports, at the threshold in force.
 
     Memory stays bounded however long the run is: lines are written in slices, and of the report only the first
@@ -41,9 +50,10 @@ def export(run_id: str, what: str, suffix: str, progress: Progress = no_progress
     Args:
         run_id: the run.
         what: one of EXPORTS. Lines come with their time and the line as written.
-        suffix: ".csv", ".jsonl" or ".parquet"; ".html" for the report. CSV is for spreadsheets: a text cell that one
-            would run as a formula gets a leading apostrophe. The others hold every text as it was.
+        suffix: ".csv", ".jsonl" or ".parquet"; of lines also ECS; ".html" for the report. CSV is for spreadsheets: a
+            text cell that one would run as a formula gets a leading apostrophe. The others hold every text as it was.
         progress: told lines written; may raise.
+        line_nos: of lines these only, such as those of an incident; None for all.
 
     Returns:
         The file, in a folder that nobody can guess.
@@ -52,22 +62,27 @@ def export(run_id: str, what: str, suffix: str, progress: Progress = no_progress
         WorkbenchError: there is no such run, export or format, or no sessions.
         StoreError: it cannot be written.
     """
-    if what not in EXPORTS or suffix not in ((".html",) if what == "report" else EXPORT_SUFFIXES):
+    suffixes = {"report": (".html",), "sessions": EXPORT_SUFFIXES}.get(what, (*EXPORT_SUFFIXES, ECS))
+    if what not in EXPORTS or suffix not in suffixes:
         raise WorkbenchError(f"there is no export of {what} as {suffix}")
     reader = RunReader(run_id)
     threshold = Store().threshold(run_id)
     _remove_old()
     folder = exports_folder() / secrets.token_urlsafe(24)
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", reader.info.name).strip("-.")[:80] or "run"
-    path = folder / f"{stem}-{what.replace(' ', '-')}{suffix}"
+    part = what if line_nos is None else f"incident {min(line_nos, default=0)}"
+    path = folder / f"{stem}-{part.replace(' ', '-')}{suffix}"
     try:
         folder.mkdir(parents=True)
         if what == "report":
             path.write_text(html_report(report_of(reader, threshold)), "utf-8")
         elif what == "sessions":
             reader.export_sessions(path)
+        elif suffix == ECS:
+            reader.export_ecs(path, threshold, progress, what == "flagged lines", line_nos)
         else:
-            reader.export(path, threshold, progress, flagged_only=what == "flagged lines", with_lines=True)
+            flagged = what == "flagged lines"
+            reader.export(path, threshold, progress, flagged, with_lines=True, line_nos=line_nos)
     except BaseException as error:  # a page that is left in the middle raises no Exception
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, OSError):
@@ -134,7 +149,7 @@ def report_of(reader: RunReader, threshold: float) -> Report:
             ("Flagged messages", f"{n_messages:,} of {info.n_texts:,}"),
             *_judged_numbers(judged, threshold),
         ],
-        notes=info.notes,
+        notes=[*info.notes, *_muted_note(reader, threshold)],
         scores=list(zip(scores.tolist(), counts.tolist(), strict=True)),
         timeline=[
             (_when(start) if timed else f"line {start:,}", n_lines, flagged)
@@ -152,6 +167,13 @@ def report_of(reader: RunReader, threshold: float) -> Report:
         n_judgements=len(judged),
         settings=json.dumps(info.config, indent=1, ensure_ascii=False),
     )
+
+
+def _muted_note(reader: RunReader, threshold: float) -> list[str]:
+    muted = reader.muted().filter(pl.col("score") >= threshold)
+    if muted.is_empty():
+        return []
+    return [f"{muted['count'].sum():,} lines of {len(muted):,} muted messages reach the threshold and are left out."]
 
 
 def _message(row: dict[str, Any]) -> Message:

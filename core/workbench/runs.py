@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from core.bundles import load_model
+from core.bundles import load_model, model_folder
 from core.config import Config, home
 from core.detector import NEAREST_SHOWN, LogDetector
 from core.errors import WorkbenchError
@@ -17,8 +17,8 @@ from core.records import Progress, no_progress
 from core.runner import Reading, SerialRunner
 from core.scoring.novelty import NoveltyScorer
 from core.scoring.sessions import Sessions
-from core.store import RunInfo, RunReader, RunWriter, Store, new_run_id
-from core.workbench.fitting import fitted, reading_of, refuse_empty
+from core.store import AnswerCache, RunInfo, RunReader, RunWriter, Store, new_run_id
+from core.workbench.fitting import answered, fitted, reading_of, refuse_empty
 from core.workbench.in_context import judged_in_context
 
 FAMILIAR_SHARE = 0.7
@@ -114,10 +114,10 @@ def score(
     Raises:
         WorkbenchError: input, bundle or store cannot be used.
     """
-    started = time.monotonic()
     config = config or Config()
     progress("opening the model", 0, 1)
     detector = None if model is None else load_model(model)
+    started = time.monotonic()
     read = config.read if detector is None else reading_of(detector, config.read)
     run_id = run_id or new_run_id()
     with RunWriter(run_id) as writer:
@@ -125,7 +125,8 @@ def score(
         refuse_empty(reading, paths)
         if detector is None:
             detector = fitted(reading, config, progress, on_itself=True)
-        texts = detector.score(reading.texts, progress)
+        cache = None if model is None else AnswerCache(model_folder(model))
+        texts = answered(detector, reading.texts, cache, progress)
         progress("storing the run", 0, 1)
         sessions = session_threshold = None
         if reading.sessions is not None:

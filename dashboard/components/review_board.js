@@ -1,36 +1,19 @@
-const LABELS = { a: "abnormal", n: "normal", u: "unsure" };
-
-// Letters typed into a field are its own.
-function isTyping(node) {
-  return node instanceof HTMLElement && (node.isContentEditable
-    || node.matches("textarea, select, [role=textbox], input:not([type=checkbox], [type=radio], [type=button])"));
-}
-
-class Board {
+class Board extends ActBoard {
   constructor(root) {
-    this.root = root;
-    this.list = root.querySelector(".queue");
+    super(root);
     this.detail = root.querySelector(".detail");
     this.note = root.querySelector(".note");
     this.scope = root.querySelector(".scope input");
-    this.pending = []; // acts the server has not answered
-    this.said = new Map(); // labels given since its last answer, by row
-    this.onKey = (event) => this.key(event);
     this.listen();
   }
 
   update(data, send) {
-    if (this.serial === undefined) this.serial = data.answered;
     if (this.data?.by_message !== data.by_message) this.scope.checked = data.by_message;
     if (this.data?.threshold !== data.threshold) this.details = new Map();
     for (const detail of data.details) this.details.set(detail.line_no, detail); // those of before are kept
     this.send = send;
     this.data = data;
-    this.pending = this.pending.filter((act) => act.serial > data.answered);
-    if (!this.pending.length) { // else the server is behind
-      this.current = data.current;
-      this.said.clear();
-    }
+    if (this.settle(data.answered)) this.current = data.current;
     this.draw();
   }
 
@@ -83,21 +66,9 @@ class Board {
       return made;
     });
     if (!rows.length) {
-      const none = element("div", "none faint", "Nothing left to judge here.");
-      none.setAttribute("role", "option");
-      none.setAttribute("aria-disabled", "true");
-      rows.push(none);
+      rows.push(emptyRow("Nothing left to judge here."));
     }
-    const top = this.list.scrollTop;
-    this.list.replaceChildren(...rows);
-    this.list.scrollTop = top;
-    if (at >= 0) {
-      this.list.setAttribute("aria-activedescendant", `row-${at}`);
-      const { offsetTop, offsetHeight } = rows[at];
-      const above = offsetTop - this.list.offsetTop;
-      if (above < top) this.list.scrollTop = above;
-      else if (above + offsetHeight > top + this.list.clientHeight) this.list.scrollTop = above + offsetHeight - this.list.clientHeight;
-    } else this.list.removeAttribute("aria-activedescendant");
+    this.fill(rows, at);
   }
 
   drawDetail() {
@@ -138,13 +109,7 @@ class Board {
 
   // ---- acts
 
-  tell(kind, act = {}) {
-    this.serial += 1;
-    this.pending.push({
-      serial: this.serial, kind, line_no: this.current, label: "", note: this.note.value, whole_message: false, ...act,
-    });
-    this.send(this.pending);
-  }
+  tell(kind, act = {}) { super.tell(kind, { note: this.note.value, ...act }); }
 
   open(lineNo) {
     if (lineNo === this.current) return;
@@ -185,42 +150,15 @@ class Board {
     this.note.blur();
   }
 
-  key(event) {
-    if (!this.root.isConnected) { this.silence(); return; }
-    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    if (isTyping(event.composedPath()[0]) || document.querySelector("[role=dialog]")) return;
-    const key = event.key.toLowerCase();
-    if (key === "j") this.step(1);
-    else if (key === "k") this.step(-1);
-    else if (event.repeat) return; // a key held down judges one line
-    else if (key in LABELS) this.judge(LABELS[key]);
-    else if (key === "z") this.undo();
-    else return;
-    event.preventDefault();
-  }
-
   listen() {
-    const on = (selector, act) => { this.root.querySelector(selector).onclick = act; };
-    for (const button of this.root.querySelectorAll("[data-label]")) button.onclick = () => this.judge(button.dataset.label);
-    on(".undo", () => this.undo());
-    on(".previous", () => this.step(-1));
-    on(".next", () => this.step(1));
+    this.listenToBar();
     this.scope.onchange = () => this.drawBar();
     this.note.oninput = () => { this.noteChanged = true; };
     this.note.onkeydown = (event) => {
       if (event.key === "Enter") this.saveNote();
       if (event.key === "Escape") this.note.blur();
     };
-    this.list.onkeydown = (event) => {
-      const steps = { ArrowDown: 1, ArrowUp: -1 };
-      if (!(event.key in steps)) return;
-      event.preventDefault();
-      this.step(steps[event.key]);
-    };
   }
-
-  hear() { document.addEventListener("keydown", this.onKey); } // twice is once
-  silence() { document.removeEventListener("keydown", this.onKey); }
 }
 
 export default function (component) {

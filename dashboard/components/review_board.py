@@ -6,13 +6,12 @@ server has answered it, so that none is lost when keys come faster than answers.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import streamlit as st
 
+from dashboard.acts import Act, acts_of
 from dashboard.components import register
 from dashboard.components.line_detail import LineDetail
 
@@ -45,13 +44,8 @@ _mount = register(
       </div>
     </div>
     """,
-    parts=("line_view",),
+    parts=("line_view", "board"),
 )
-
-
-ONE_AT_A_TIME = threading.Lock()
-"""Held while acts are done: a page starts anew while its last run may still be writing a verdict, and an act that came
-late would be the one that undo takes back. Here and not on the page, whose module is executed in each run."""
 
 
 @dataclass(frozen=True)
@@ -64,27 +58,6 @@ class QueueRow:
     text: str
     count: int  # lines of its text
     label: str | None  # of the verdict in force
-
-
-@dataclass(frozen=True)
-class Act:
-    """What the analyst did.
-
-    Attributes:
-        serial: rises with each act of a session.
-        kind: "open" a line, "verdict", "note" alone, or "undo".
-        line_no: the line in view.
-        label: of a verdict.
-        note: as it stands in the field.
-        whole_message: the verdict is for all lines of the line's text.
-    """
-
-    serial: int
-    kind: str
-    line_no: int
-    label: str
-    note: str
-    whole_message: bool
 
 
 def review_board(
@@ -124,16 +97,3 @@ def review_board(
         },
         on_acts_change=lambda: on_acts(acts_of(st.session_state[key]["acts"])),
     )
-
-
-def acts_of(sent: Any) -> list[Act]:
-    """Acts as the browser sent them; what is not one is left out."""
-    found = []
-    for item in sent if isinstance(sent, list) else []:
-        try:
-            act = Act(**item)
-        except TypeError:
-            continue
-        if all(isinstance(getattr(act, name), int) for name in ("serial", "line_no")) and isinstance(act.note, str):
-            found.append(act)
-    return found

@@ -19,7 +19,8 @@ class ThresholdView {
     this.save = save;
     this.data = data;
     this.above = linesAbove(data.counts);
-    this.total = this.above[0];
+    this.mutedAbove = linesAbove(data.muted_counts);
+    this.total = this.above[0] + this.mutedAbove[0];
     const highest = Math.max(data.scores.at(-1) ?? 1, data.own, data.value);
     this.max = Math.min(1, Math.ceil(highest * 10 + 0.2) / 10);
     // Only the first value counts: afterwards the line is moved here, and an answer to an older release must not
@@ -153,6 +154,8 @@ class ThresholdView {
     const perUnit = count * this.data.rate;
     const set = (selector, text) => { this.root.querySelector(selector).textContent = text; };
     set(".flagged-count", whole(count));
+    const muted = this.mutedAbove[firstAtOrAbove(this.data.muted_scores, this.value)];
+    set(".muted", muted ? `+ ${whole(muted)} muted` : "");
     set(".share", `${share === 0 || share >= 1 ? share.toFixed(2) : share.toPrecision(2)} %`);
     set(".rate-label", this.data.rate_label);
     set(".rate", perUnit === 0 || perUnit >= 10 ? whole(perUnit) : perUnit.toPrecision(2));

@@ -16,7 +16,8 @@ _mount = register(
       <div class="metrics">
         <label class="metric"><span>Threshold</span>
           <input type="number" min="0" max="1" step="0.0001" aria-label="Threshold, exact value"></label>
-        <div class="metric"><span>Flagged lines</span><b class="flagged-count"></b></div>
+        <div class="metric"><span>Flagged lines</span>
+          <b><span class="flagged-count"></span> <small class="muted"></small></b></div>
         <div class="metric"><span>Share of lines</span><b class="share"></b></div>
         <div class="metric"><span class="rate-label"></span><b class="rate"></b></div>
         <div class="actions">
@@ -56,7 +57,13 @@ class Choice:
 
 
 def threshold_histogram(
-    scores: np.ndarray, counts: np.ndarray, saved: float, own: float, rate: Rate, key: str
+    scores: np.ndarray,
+    counts: np.ndarray,
+    muted: tuple[np.ndarray, np.ndarray],
+    saved: float,
+    own: float,
+    rate: Rate,
+    key: str,
 ) -> Choice:
     """Show the histogram; the count in it is exact at every position of the line.
 
@@ -64,26 +71,29 @@ def threshold_histogram(
 
     Args:
         scores: [K] float64, distinct, ascending, 0 to 1; higher is more abnormal.
-        counts: [K] int64, lines of each score.
+        counts: [K] int64, lines of each score, muted ones left out.
+        muted: scores and counts, as these, of the muted lines.
         saved: the threshold in force, where the line stands at first.
         own: the bundle's own threshold, marked with a dashed line.
         rate: the fourth number over the plot.
         key: of the widget; the line of another key stands on its own.
     """
     # Beside the widget's own state, which Streamlit drops when another page is opened.
-    value_key = f"{key}_value"
     state = st.session_state
-    state.setdefault(value_key, saved)
+    at = value_key(key)
+    state.setdefault(at, saved)
 
     def keep() -> None:
-        state[value_key] = float(state[key]["threshold"])
+        state[at] = float(state[key]["threshold"])
 
     answer = _mount(
         key=key,
         data={
             "scores": scores.tolist(),
             "counts": counts.tolist(),
-            "value": state[value_key],
+            "muted_scores": muted[0].tolist(),
+            "muted_counts": muted[1].tolist(),
+            "value": state[at],
             "saved": saved,
             "own": own,
             "rate_label": rate.label,
@@ -92,4 +102,9 @@ def threshold_histogram(
         on_threshold_change=keep,
         on_save_change=lambda: None,
     )
-    return Choice(state[value_key], save=bool(answer.save))
+    return Choice(state[at], save=bool(answer.save))
+
+
+def value_key(key: str) -> str:
+    """Where the session keeps the place of the line of a histogram."""
+    return f"{key}_value"

@@ -1,6 +1,7 @@
 """Every page of the navigation by axe: nothing serious, in light and dark, empty and with a scored run in view."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,9 @@ def test_axe_finds_nothing_serious(browser: Browser, server: str, home: Path, tm
         view.settle()
     assert found_on_every_page({"light": views["light"]}) == {}  # an empty page has no colour of its own
     store_model(tmp_path / "models" / "shop")
+    store_run("r0", LINES, name="auth.log", vectors=VECTORS)  # to compare with
     store_run("r1", LINES, name="auth.log", vectors=VECTORS)
+    workbench.mute("link up on port num", "known", datetime.now(UTC) + timedelta(days=1))
     workbench.set_verdict("r1", [61], "abnormal", "seen before")
     (workbench.inbox() / "auth.log").write_text("".join(f"{raw}\n" for raw, _, _ in LINES))
     assert found_on_every_page(views) == {}

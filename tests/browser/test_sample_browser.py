@@ -50,6 +50,24 @@ def test_the_shipped_sample_from_choice_to_report(browser: Browser, server: str)
     view.expect_rows(n_flagged)
     view.picture("threshold_light")
 
+    # Incidents: hundreds of lines read as a few things; one is judged as a whole, and taken back.
+    opened_page(view, "Incidents")
+    incidents = page.get_by_role("listbox", name="Incidents").get_by_role("option")
+    expect(incidents.first).to_be_visible()
+    assert 5 < incidents.count() < n_flagged / 8
+    view.picture("incidents_light")
+    view.settle()
+    page.keyboard.press("a")
+    expect(page.get_by_text(re.compile(r"\b[1-9]\d* verdicts$"))).to_be_visible()
+    page.keyboard.press("z")
+    expect(page.get_by_text(re.compile(r"\b0 verdicts$"))).to_be_visible()
+
+    # Compare: what the model never learnt.
+    opened_page(view, "Compare")
+    page.get_by_text("With what the model learnt").click()
+    expect(page.get_by_text("New messages")).to_be_visible()
+    view.picture("compare_light")
+
     # Explore: points drawn around are listed.
     opened_page(view, "Explore")
     if SCREENSHOTS:
@@ -115,8 +133,8 @@ def test_the_shipped_sample_from_choice_to_report(browser: Browser, server: str)
 
     if SCREENSHOTS:
         dark = Watched(browser, server, scheme="dark")
-        for name in ("", "threshold", "validate", "explore", "review", "report", "models"):
-            dark.page.goto(f"{server}/{name}?run={run.run_id}")
+        for name in ("", "threshold", "incidents", "validate", "explore", "review", "compare", "report", "models"):
+            dark.page.goto(f"{server}/{name}?run={run.run_id}{'&with=learnt' if name == 'compare' else ''}")
             expect(dark.page.get_by_text("no job running")).to_be_visible()
             dark.page.wait_for_timeout(3_000)
             dark.picture(f"{name or 'data'}_dark")

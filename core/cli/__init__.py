@@ -6,11 +6,8 @@ Exit codes: 0 done, 1 a user's mistake (one line: what, where, what to do), 2 us
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import signal
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -18,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from core.cli.terminal import print_json, printable, progress_line
+from core.cli.traffic import traffic
 from core.errors import JobCancelled, WorkbenchError
 
 # A single line is too small to share out; the libraries read this when they are loaded.
@@ -37,6 +36,8 @@ class _Group(click.Group):
         except WorkbenchError as error:
             click.echo(f"error: {error}", err=True)
             context.exit(1)
+        except BrokenPipeError:
+            raise  # the reader of a pipe has gone, as `head` does: click ends without a word
         except OSError as error:
             click.echo(f"error: {error.filename or 'the disk'}: {error.strerror or error}", err=True)
             context.exit(1)
@@ -48,6 +49,9 @@ def main() -> None:
     # Two spinning threads on a busy machine cost a line ten times its work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     signal.signal(signal.SIGTERM, _stop)
+
+
+main.add_command(traffic)
 
 
 def _reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -89,9 +93,9 @@ def train(logs: tuple[str, ...], name: str, as_json: bool, **options: Any) -> No
     """Learn what is normal from unlabelled LOGs; - is standard input."""
     from core import workbench
 
-    info = workbench.train(logs, name, _config(options), progress=_progress())
+    info = workbench.train(logs, name, _config(options), progress=progress_line())
     if as_json:
-        _print_json(dataclasses.asdict(info))
+        print_json(dataclasses.asdict(info))
     else:
         click.echo(
             f"{info.name}: {info.n_lines:,} lines, {info.n_texts:,} distinct texts, "
@@ -120,7 +124,7 @@ def score(
     from core import workbench
 
     workbench.check_outputs(output, session_output)
-    info = workbench.score(logs, model, _config(options), progress=_progress(), context=context)
+    info = workbench.score(logs, model, _config(options), progress=progress_line(), context=context)
     reader = workbench.run(info.run_id)
     if output:
         reader.export(output)
@@ -128,7 +132,7 @@ def score(
         reader.export_sessions(session_output)
     flagged = reader.flagged(info.threshold)
     if as_json:
-        _print_json({**dataclasses.asdict(info), "n_flagged": flagged})
+        print_json({**dataclasses.asdict(info), "n_flagged": flagged})
         return
     click.echo(
         f"{info.name}: {info.n_lines:,} lines, {info.n_texts:,} distinct texts, {flagged:,} flagged "
@@ -153,7 +157,7 @@ def evaluate(
     """Measure a model on a labelled CSV, or on a log with its labels beside it: one JSON object."""
     from core import workbench
 
-    _print_json(workbench.evaluate(labelled, model, level, _config(options), _progress(), labels_file, context))
+    print_json(workbench.evaluate(labelled, model, level, _config(options), progress_line(), labels_file, context))
 
 
 @main.command()
@@ -162,14 +166,19 @@ def models(as_json: bool) -> None:
     """List saved models."""
     from core import workbench
 
-    found = workbench.models()
+    found, of_captures = workbench.models(), workbench.flow_models()
     if as_json:
-        _print_json([dataclasses.asdict(info) for info in found])
+        print_json(
+            [dataclasses.asdict(info) | {"kind": "logs"} for info in found]
+            + [dataclasses.asdict(info) | {"kind": "captures"} for info in of_captures]
+        )
         return
     for info in found:
         line = f"{info.n_lines:,} lines, {info.n_texts:,} texts, threshold {info.threshold:.4f}, {info.created_utc}"
         click.echo(f"{info.name}\t{info.error or line}")
-    if not found:
+    for flow_info in of_captures:
+        click.echo(f"{flow_info.name}\t{flow_info.n_flows:,} flows, threshold {flow_info.threshold:.4f}")
+    if not found and not of_captures:
         click.echo("no models yet; train one with: python -m core train LOG --name NAME", err=True)
 
 
@@ -181,7 +190,7 @@ def runs(as_json: bool) -> None:
 
     found = workbench.runs()
     if as_json:
-        _print_json([dataclasses.asdict(info) for info in found])
+        print_json([dataclasses.asdict(info) for info in found])
         return
     for info in found:
         click.echo(f"{info.run_id}\t{info.name}\t{info.n_lines:,} lines\t{info.model or 'own fit'}\t{info.created_utc}")
@@ -197,7 +206,7 @@ def formats(as_json: bool) -> None:
 
     found = workbench.formats()
     if as_json:
-        _print_json([dataclasses.asdict(info) for info in found])
+        print_json([dataclasses.asdict(info) for info in found])
         return
     for info in found:
         click.echo(f"{info.name}\n    {info.description}\n    {info.example}")
@@ -212,7 +221,7 @@ def verdicts(run_id: str | None, as_json: bool) -> None:
 
     found = workbench.verdicts(run_id).to_dicts()
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     for verdict in found:
         fields = (verdict[name] for name in ("at_utc", "label", "by", "line_no", "note", "line"))
@@ -242,16 +251,6 @@ def run_job(job_id: str) -> None:
     workbench.run_job(job_id)
 
 
-def printable(text: str) -> str:
-    r"""Text from a log for a terminal, which acts on control characters: they are written out.
-
-    Example:
-        >>> printable("caf\xe9 \x1b[2J")
-        'caf\xe9 \\x1b[2J'
-    """
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
-
-
 def _config(options: dict[str, Any]) -> Config:
     from core import workbench
     from core.config import Config
@@ -269,27 +268,6 @@ def _config(options: dict[str, Any]) -> Config:
     if options["seed"] is not None:
         config = dataclasses.replace(config, seed=options["seed"])
     return workbench.quick(config) if options["quick"] else config
-
-
-def _progress() -> Callable[[str, int, int], None]:
-    """A line on standard error, rewritten in place; nothing where it is not a terminal."""
-    if not sys.stderr.isatty():
-        return lambda step, done, total: None
-    last = [0.0]
-
-    def show(step: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now - last[0] > 0.1:
-            last[0] = now
-            share = f" {done / total:4.0%}" if total else ""
-            click.echo(f"\r\x1b[K{step}{share}", nl=False, err=True)
-
-    click.get_current_context().call_on_close(lambda: click.echo("\r\x1b[K", nl=False, err=True))
-    return show
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=1))
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -1,0 +1,101 @@
+"""Fitting all scorers of a bundle and the fusion above them; keeping them in its folder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from core.config import ScoringConfig
+from core.records import EncodedBatch, Progress, Scorer, no_progress
+from core.scoring import scorer_class
+from core.scoring.fusion import Fusion
+
+MIN_TEXTS_TO_HOLD_BACK = 10
+
+
+def hold_back(texts: Sequence[str], share: float, seed: int) -> np.ndarray:
+    """[N] which distinct texts are kept from fitting: a seeded draw by content, the same in any order of the texts."""
+    n_held = round(share * len(texts)) if len(texts) >= MIN_TEXTS_TO_HOLD_BACK else 0
+    held = np.zeros(len(texts), dtype=bool)
+    held[np.argsort(np.array([draw(text, seed) for text in texts]), kind="stable")[:n_held]] = True
+    return held
+
+
+def draw(text: str, seed: int) -> int:
+    """A number that follows from a text and the seed alone."""
+    return int.from_bytes(hashlib.blake2b(f"{seed}\0{text}".encode(), digest_size=8).digest())
+
+
+def fit_scorers(
+    scorers: dict[str, Scorer],
+    scoring: ScoringConfig,
+    batch: EncodedBatch,
+    held_back: np.ndarray,
+    progress: Progress = no_progress,
+    *,
+    on_itself: bool = False,
+) -> tuple[Fusion, dict[str, np.ndarray]]:
+    """Fit on a part, score the texts held back, fit on all; then set the threshold.
+
+    The threshold counts lines. A new normal line has a known text, or an unseen one as often as texts came only once
+    (Good and Turing's estimate): known texts weigh their lines, those held back share the unseen.
+
+    Args:
+        scorers: by name; they are fitted.
+        scoring: weights and false-alarm rate.
+        batch: B distinct texts with what the scorers require.
+        held_back: [B] which are kept from the first fit; none of them leaves the threshold to known texts.
+        progress: told the scorers done.
+        on_itself: the batch is what will be scored, anomalies and all: the threshold parts its scores (Fusion.split).
+
+    Returns:
+        The fitted fusion, and each scorer's raw scores [B] of the batch.
+    """
+    kept, held = np.flatnonzero(~held_back), np.flatnonzero(held_back)
+    raw: dict[str, np.ndarray] = {}
+    unseen: dict[str, np.ndarray] = {}
+    for done, (name, scorer) in enumerate(scorers.items()):
+        progress(f"fitting {name}", done, len(scorers))
+        unseen[name] = scorer.fit(batch.take(kept)).score(batch.take(held)) if len(held) else np.empty(0)
+        raw[name] = scorer.fit(batch).score(batch)
+    weights = batch.counts / batch.counts.sum()
+    if len(held):
+        once = float(weights[batch.counts == 1].sum())
+        weights = np.concatenate([(1 - once) * weights, np.full(len(held), once / len(held))])
+    fusion = Fusion(scoring.weights, scoring.combine, scoring.false_alarm_rate)
+    fusion.fit({name: np.concatenate([raw[name], unseen[name]]) for name in raw}, weights)
+    if on_itself:
+        fusion.split(fusion.combine(fusion.calibrate(raw)), batch.counts)
+    return fusion, raw
+
+
+def raw_scores(
+    scorers: dict[str, Scorer], batch: EncodedBatch, progress: Progress = no_progress
+) -> dict[str, np.ndarray]:
+    """Each scorer's raw scores [B] of a batch; higher is more abnormal."""
+    raw = {}
+    for done, (name, scorer) in enumerate(scorers.items()):
+        progress(f"scoring with {name}", done, len(scorers))
+        raw[name] = scorer.score(batch)
+    return raw
+
+
+def save_scorers(folder: Path, scorers: dict[str, Scorer], fusion: Fusion) -> None:
+    """Write `scorers/` and fusion.json into an existing folder."""
+    for name, scorer in scorers.items():
+        (folder / "scorers" / name).mkdir(parents=True)
+        scorer.save(folder / "scorers" / name)
+    fusion.save(folder)
+
+
+def load_scorers(folder: Path, scoring: ScoringConfig) -> tuple[dict[str, Scorer], Fusion]:
+    """Read what `save_scorers` wrote.
+
+    Raises:
+        BundleError: a part is missing or damaged.
+    """
+    scorers: dict[str, Scorer] = {name: scorer_class(name).load(folder / "scorers" / name) for name in scoring.weights}
+    return scorers, Fusion.load(folder)

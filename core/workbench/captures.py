@@ -1,0 +1,324 @@
+"""NetGPT at work: pre-train on captures, teach it tasks, score and classify flows, measure both."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from core.bundle_folder import CAPTURES, read_bundle
+from core.bundles import bundle_folders, model_folder
+from core.cards import write_flow_card
+from core.config import FlowConfig, TrafficConfig, models_folder
+from core.errors import BundleError, InputError
+from core.evaluate import Labelled, answer_metrics, report
+from core.flow_detector import FORMAT_NUMBER, FlowDetector
+from core.ingest.flow_labels import FlowLabels
+from core.ingest.flows import read_flows
+from core.ingest.pcap import CaptureCounts
+from core.records import Flow, Measure, Progress, no_measure, no_progress
+from core.store.result_file import ResultFile
+from core.workbench.models import check_model_name
+from core.workbench.traffic import flow_parts, flow_rows
+
+BENIGN = ("0", "benign", "normal", "background")
+"""Labels of flows that are no attack."""
+
+
+@dataclass(frozen=True)
+class FlowModelInfo:
+    """A saved bundle of captures.
+
+    Attributes:
+        name: of its folder.
+        path: of its folder.
+        n_flows: flows it learnt from, without labels.
+        n_texts: distinct texts among them.
+        tasks: what it was taught, task to labels.
+        threshold: its own, 0 to 1.
+    """
+
+    name: str
+    path: str
+    n_flows: int
+    n_texts: int
+    tasks: dict[str, tuple[str, ...]]
+    threshold: float
+
+
+@dataclass(frozen=True)
+class FlowScoreInfo:
+    """What scoring captures found.
+
+    Attributes:
+        n_packets: frames in the captures.
+        n_flows: flows.
+        n_flagged: flows at or above the threshold.
+        threshold: 0 to 1.
+        left_out: packets of no flow, by reason.
+        seconds: it took.
+    """
+
+    n_packets: int
+    n_flows: int
+    n_flagged: int
+    threshold: float
+    left_out: dict[str, int]
+    seconds: float
+
+
+def load_flow_model(model: str) -> FlowDetector:
+    """A bundle of captures by name or folder.
+
+    Raises:
+        BundleError: there is none, it is damaged, or of logs.
+    """
+    return FlowDetector.load(model_folder(model, CAPTURES))
+
+
+def flow_models() -> list[FlowModelInfo]:
+    """Saved bundles of captures by name; damaged ones are left out, opening them says why."""
+    found = []
+    for folder in bundle_folders(CAPTURES):
+        with contextlib.suppress(BundleError):
+            found.append(_info(folder))
+    return found
+
+
+def pretrain(
+    captures: Sequence[str | Path],
+    name: str,
+    config: TrafficConfig | None = None,
+    progress: Progress = no_progress,
+    checkpoints: Path | None = None,
+    measure: Measure = no_measure,
+) -> FlowModelInfo:
+    """Learn from captures without labels and save the bundle; an older one of that name is replaced.
+
+    Raises:
+        WorkbenchError: a bad name, input or setting.
+    """
+    check_model_name(name)
+    found = list(read_flows(captures, FlowConfig(), progress))
+    detector = FlowDetector(config).fit(found, progress, checkpoints, measure)
+    return _saved(detector, name)
+
+
+def finetune(
+    captures: Sequence[str | Path],
+    labels: Path,
+    model: str,
+    name: str,
+    task: str,
+    column: str = "label",
+    max_steps: int | None = None,
+    progress: Progress = no_progress,
+    checkpoints: Path | None = None,
+    measure: Measure = no_measure,
+) -> FlowModelInfo:
+    """Teach a bundle a task from labelled flows, and save it under a name.
+
+    Args:
+        captures: their flows.
+        labels: a CSV (core/ingest/flow_labels.py).
+        model: to start from, by name or folder.
+        name: of the bundle that is saved.
+        task: name of the task, such as "application" or "attack".
+        column: of the CSV.
+        max_steps: of fine-tuning; None as the bundle was trained.
+        progress: told the steps; may raise JobCancelled.
+        checkpoints: folder where training leaves off and resumes, or None.
+        measure: told the losses of training.
+
+    Raises:
+        WorkbenchError: a bad name, input or setting, or no flow has a label.
+    """
+    check_model_name(name)
+    detector = load_flow_model(model)
+    if max_steps is not None:
+        detector.config = dataclasses.replace(detector.config, max_steps=max_steps)
+    found = list(read_flows(captures, FlowConfig(), progress))
+    detector.teach(found, {task: _labels(labels, column, found)}, progress, checkpoints, measure)
+    return _saved(detector, name)
+
+
+def score_flows(
+    captures: Sequence[str | Path],
+    model: str | None = None,
+    output: Path | None = None,
+    config: TrafficConfig | None = None,
+    progress: Progress = no_progress,
+    show: Callable[[pl.DataFrame], None] | None = None,
+) -> FlowScoreInfo:
+    """Score the flows of captures without labels, a row each, in the order they end.
+
+    Memory: with a model, 10,000 flows at a time; without one, all flows of the captures.
+
+    Args:
+        captures: pcap or pcapng, plain or compressed, or "-".
+        model: a bundle's name or folder; None learns from the captures themselves, their attacks still inside.
+        output: a file *.csv, *.jsonl or *.parquet: what `flow_rows` gives, score, is_anomaly, each scorer (calibrated),
+            and for each task that the bundle was taught <task> and <task>_probability.
+        config: settings of a fit on the captures themselves.
+        progress: told bytes read and flows done.
+        show: given the rows in parts.
+
+    Raises:
+        WorkbenchError: input, bundle or output cannot be used.
+    """
+    started = time.monotonic()
+    counts, n_flows, n_flagged = CaptureCounts(), 0, 0
+    flows = read_flows(captures, FlowConfig(), progress, counts)
+    if model is None:
+        found = list(flows)
+        detector, flows = FlowDetector(config).fit(found, progress, on_itself=True), iter(found)
+    else:
+        detector = load_flow_model(model)
+    with ExitStack() as stack:
+        file = stack.enter_context(ResultFile(output)) if output else None
+        for part in itertools.chain([[]], flow_parts(flows)):  # the empty one first: a header even of nothing
+            rows = _judged(detector, part, progress)
+            n_flows, n_flagged = n_flows + len(rows), n_flagged + int(rows["is_anomaly"].sum())
+            if file:
+                file.write(rows)
+            if show:
+                show(rows)
+    left_out = dict(counts.reasons.most_common())
+    seconds = time.monotonic() - started
+    return FlowScoreInfo(counts.packets, n_flows, n_flagged, detector.threshold_, left_out, seconds)
+
+
+def classify_flows(
+    captures: Sequence[str | Path],
+    model: str,
+    task: str,
+    output: Path | None = None,
+    progress: Progress = no_progress,
+    show: Callable[[pl.DataFrame], None] | None = None,
+) -> dict[str, int]:
+    """Answer a task for every flow of captures.
+
+    Args:
+        captures: pcap or pcapng, plain or compressed, or "-".
+        model: a bundle's name or folder.
+        task: one it was taught.
+        output: a file *.csv, *.jsonl or *.parquet: what `flow_rows` gives, <task> and <task>_probability.
+        progress: told bytes read and flows done.
+        show: given the rows in parts.
+
+    Returns:
+        Label to flows, the most first.
+
+    Raises:
+        WorkbenchError: input, bundle, task or output cannot be used.
+    """
+    detector = load_flow_model(model)
+    found: Counter[str] = Counter()
+    with ExitStack() as stack:
+        file = stack.enter_context(ResultFile(output)) if output else None
+        for part in itertools.chain([[]], flow_parts(read_flows(captures, FlowConfig(), progress))):
+            rows = pl.concat([flow_rows(part), _answered(detector, part, task, progress)], how="horizontal")
+            found.update(rows[task].to_list())
+            if file:
+                file.write(rows)
+            if show:
+                show(rows)
+    return dict(found.most_common())
+
+
+def evaluate_flows(
+    captures: Sequence[str | Path],
+    labels: Path,
+    model: str,
+    task: str | None = None,
+    column: str = "label",
+    progress: Progress = no_progress,
+) -> dict[str, Any]:
+    """Measure a bundle on labelled flows, each counted once.
+
+    Args:
+        captures: their flows.
+        labels: a CSV (core/ingest/flow_labels.py).
+        model: a bundle's name or folder.
+        task: measure its answers to this task; None measures the unlabelled score, where every label but BENIGN is an
+            attack.
+        column: of the CSV.
+        progress: told bytes read and flows done.
+
+    Returns:
+        Of a task what `core.evaluate.answer_metrics` gives, of the score what `core.evaluate.report` gives; with model,
+        task and n_unlabelled.
+
+    Raises:
+        WorkbenchError: input or bundle cannot be used, or no flow has a label.
+    """
+    detector = load_flow_model(model)
+    found = list(read_flows(captures, FlowConfig(), progress))
+    truth = _labels(labels, column, found)
+    kept = [row for row, label in enumerate(truth) if label is not None]
+    flows, given = [found[row] for row in kept], [str(truth[row]) for row in kept]
+    head = {"model": model, "task": task, "n_unlabelled": len(found) - len(kept)}
+    if task is not None:
+        answers = detector.answer(flows, task, progress)["answer"].to_list()
+        return head | answer_metrics(given, answers)
+    rows = detector.score(flows, progress)
+    kinds = np.array(["" if label.lower() in BENIGN else label for label in given])
+    labelled = Labelled(
+        text_ids=rows.select(pl.struct(pl.all()).rank("dense"))[:, 0].to_numpy().astype(np.int64),
+        labels=(kinds != "").astype(np.int8),
+        kinds=kinds,
+        lines=np.ones(len(rows)),
+        fused=rows["score"].to_numpy(),
+        scorers={name: rows[f"raw_{name}"].to_numpy() for name in detector.scorers_},
+    )
+    return head | report(labelled, detector.threshold_, detector.config.seed)
+
+
+def _labels(path: Path, column: str, flows: Sequence[Flow]) -> list[str | None]:
+    labels = FlowLabels(path, column).of(flows)
+    if not any(labels):
+        raise InputError(f"{path}: names none of the {len(flows):,} flows; write one with: traffic flows --output")
+    return labels
+
+
+def _judged(detector: FlowDetector, flows: Sequence[Flow], progress: Progress) -> pl.DataFrame:
+    """Rows of flows with their scores and answers."""
+    scored = detector.score(flows, progress)
+    parts = [flow_rows(flows), scored.select("score", "is_anomaly", *detector.scorers_)]
+    for task in detector.tasks_.tasks:
+        if task.labels:
+            parts.append(_answered(detector, flows, task.name, progress))
+    return pl.concat(parts, how="horizontal")
+
+
+def _answered(detector: FlowDetector, flows: Sequence[Flow], task: str, progress: Progress) -> pl.DataFrame:
+    answered = detector.answer(flows, task, progress)
+    return answered.rename({"answer": task, "probability": f"{task}_probability"})
+
+
+def _saved(detector: FlowDetector, name: str) -> FlowModelInfo:
+    folder = models_folder() / name
+    detector.save(folder)
+    write_flow_card(folder, name, detector)
+    return _info(folder)
+
+
+def _info(folder: Path) -> FlowModelInfo:
+    """What bundle.json says; no network is loaded."""
+    facts = read_bundle(folder, FORMAT_NUMBER, CAPTURES)
+    try:
+        tasks = {str(name): tuple(map(str, labels)) for name, labels in facts["tasks"].items()}
+        threshold = float(facts["threshold"])
+        return FlowModelInfo(folder.name, str(folder), int(facts["n_flows"]), int(facts["n_texts"]), tasks, threshold)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f"{folder}: bundle.json is damaged ({error!r}); train the model again") from error

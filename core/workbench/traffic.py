@@ -1,0 +1,119 @@
+"""Captures: their flows as a table."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from core.config import FlowConfig
+from core.ingest.flow_labels import PROTOCOLS
+from core.ingest.flows import flow_statistics, read_flows
+from core.ingest.frames import TCP
+from core.ingest.pcap import CaptureCounts
+from core.records import Flow, Progress, Rejection, no_progress
+from core.store.result_file import ResultFile
+
+ROWS_AT_ONCE = 10_000
+_YEAR_10000 = 253_402_300_800  # seconds; a damaged capture may name times that no calendar has
+_KEY: dict[str, type[pl.DataType]] = {
+    "capture": pl.String, "protocol": pl.String, "source": pl.String, "source_port": pl.Int64,
+    "destination": pl.String, "destination_port": pl.Int64, "first_utc": pl.Float64, "last_utc": pl.Float64,
+    "ended": pl.String, "packets": pl.Int64, "bytes": pl.Int64,
+}  # fmt: skip
+_NOTHING = Flow((TCP, "", 0, "", 0), "", 0.0, 0.0, 0, 0, 0, 0, ())
+_STATISTICS: dict[str, type[pl.DataType]] = dict.fromkeys(flow_statistics(_NOTHING), pl.Float64)
+_WHOLE = pl.selectors.matches(r"^(packets|bytes)_(for|back)ward$|^\w+_packets$|^size_\d+$")
+
+
+@dataclass(frozen=True)
+class FlowsInfo:
+    """What captures held.
+
+    Attributes:
+        n_packets: frames in the captures.
+        n_in_flows: of these, packets of flows; the others were left out.
+        n_flows: flows.
+        left_out: why, to how many; a capture that is cut or damaged counts once.
+        first_left_out: the first few of each reason, with the frame's number.
+        seconds: it took.
+    """
+
+    n_packets: int
+    n_in_flows: int
+    n_flows: int
+    left_out: dict[str, int]
+    first_left_out: list[Rejection]
+    seconds: float
+
+
+def flows(
+    paths: Sequence[str | Path],
+    output: Path | None = None,
+    config: FlowConfig | None = None,
+    progress: Progress = no_progress,
+    show: Callable[[pl.DataFrame], None] | None = None,
+) -> FlowsInfo:
+    """Group the packets of captures into flows, a row each, in the order they end.
+
+    Args:
+        paths: pcap or pcapng, plain or compressed, or "-".
+        output: a file *.csv, *.jsonl or *.parquet for the rows.
+        config: timeouts and limits.
+        progress: told the bytes read.
+        show: given the rows in parts, as `flow_rows` makes them.
+
+    Raises:
+        WorkbenchError: a file is no capture, or the output cannot be written.
+    """
+    started = time.monotonic()
+    counts, n_flows = CaptureCounts(), 0
+    with ExitStack() as stack:
+        file = stack.enter_context(ResultFile(output)) if output else None
+        if file:
+            file.write(flow_rows(()))
+        found = read_flows(paths, config, progress, counts)
+        for part in flow_parts(found):
+            rows = flow_rows(part)
+            n_flows += len(rows)
+            if file:
+                file.write(rows)
+            if show:
+                show(rows)
+    return FlowsInfo(
+        n_packets=counts.packets,
+        n_in_flows=counts.in_flows,
+        n_flows=n_flows,
+        left_out=dict(counts.reasons.most_common()),
+        first_left_out=counts.first,
+        seconds=time.monotonic() - started,
+    )
+
+
+def flow_parts(found: Iterator[Flow]) -> Iterator[list[Flow]]:
+    """Flows some at a time: few enough to hold, enough to be quick."""
+    while part := list(itertools.islice(found, ROWS_AT_ONCE)):
+        yield part
+
+
+def flow_rows(flows: Iterable[Flow]) -> pl.DataFrame:
+    """A row a flow: its key, times, why it ended, packets and bytes on the wire, then `flow_statistics`.
+
+    Times are null where the capture names one that no calendar has.
+    """
+    rows = [
+        (
+            flow.capture, PROTOCOLS[flow.key[0]], *flow.key[1:], flow.first_utc, flow.last_utc, flow.ended,
+            flow.n_packets, flow.n_bytes, *flow_statistics(flow).values(),
+        )
+        for flow in flows
+    ]  # fmt: skip
+    table = pl.DataFrame(rows, schema=_KEY | _STATISTICS, orient="row")
+    seconds = pl.col("first_utc", "last_utc")
+    known = pl.when(seconds.is_between(0, _YEAR_10000, closed="left")).then(seconds)
+    return table.with_columns((known * 1e6).round().cast(pl.Int64).cast(pl.Datetime("us")), _WHOLE.cast(pl.Int64))

@@ -1,0 +1,248 @@
+"""Compare page: two runs of the same log side by side, or the log against what its model learnt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+import streamlit as st
+
+from core import workbench
+from core.errors import WorkbenchError
+from dashboard.charts import PARTS, score_scatter
+from dashboard.components.line_detail import line_detail
+from dashboard.drift import drift_section
+from dashboard.escaping import literal
+from dashboard.line_view import detail_of, said_of
+from dashboard.lines_table import picked, score_column
+from dashboard.link import from_link, to_link
+from dashboard.session import (
+    DATA_PAGE,
+    ROW_PX,
+    age_text,
+    cannot_open,
+    look_of_theme,
+    nothing_scored,
+    run_in_view,
+    run_reader,
+    way_text,
+)
+
+RUNS, LEARNT = "With another run", "With what the model learnt"
+CHART_PX = 460
+POINTS = 20_000  # drawn; more would be drawn too, but nobody could tell them apart
+LISTED = 1_000
+MEASURES = {
+    "pr_auc": "PR-AUC",
+    "roc_auc": "ROC-AUC",
+    "f1": "F1",
+    "precision": "Precision",
+    "recall": "Recall",
+    "false_alarm_rate": "False-alarm rate",
+}
+
+
+def page() -> None:
+    """The whole page."""
+    run_id = run_in_view()
+    if run_id is None:
+        nothing_scored()
+        return
+    try:
+        reader = run_reader(run_id)
+        st.query_params["run"] = run_id
+        others = {other.run_id: other for other in workbench.comparable_runs(run_id)}
+        with st.container(horizontal=True, vertical_alignment="center"):
+            way = st.segmented_control(
+                "Compare",
+                [RUNS, LEARNT],
+                default=LEARNT if st.query_params.get("with") == "learnt" else RUNS,
+                required=True,
+                label_visibility="collapsed",
+                width="content",
+                key=f"compare_{run_id}",
+            )
+            other_id = other_choice(run_id, others) if way == RUNS and others else None
+        to_link(**{"with": "learnt" if way == LEARNT else other_id})
+        if way == LEARNT:
+            drift_section(reader)
+        elif other_id is None:
+            nothing_to_compare()
+        else:
+            compared(run_id, other_id)
+    except WorkbenchError as error:
+        cannot_open(error)
+
+
+def nothing_to_compare() -> None:
+    """What is said where the log was scored once."""
+    st.info(
+        "This log was scored once. Score it with another model, or apply other weights on the Validate page; "
+        "then both runs stand side by side here.",
+        icon=":material/compare:",
+    )
+    st.page_link(DATA_PAGE, label="Go to Data", icon=":material/arrow_forward:")
+
+
+def other_choice(run_id: str, others: dict[str, workbench.RunInfo]) -> str:
+    """The run to compare with: the URL's, else the newest."""
+    key = f"other_{run_id}"
+    from_link("with", key, lambda text: text if text in others else None)
+    return st.selectbox(
+        "Run B",
+        list(others),
+        format_func=lambda other_id: f"B: {others[other_id].name} · {run_words(others[other_id])}",
+        label_visibility="collapsed",
+        width=520,
+        key=key,
+    )
+
+
+def run_words(info: workbench.RunInfo) -> str:
+    """What tells a run from others of its log."""
+    words = [way_text(info), f"threshold {workbench.threshold(info.run_id):.4f}", age_text(info.created_utc)]
+    if info.reweighed_from:
+        words.insert(1, "other weights")
+    return " · ".join(words)
+
+
+@st.fragment
+def compared(run_id: str, other_id: str) -> None:
+    """Scatter and counts, then the messages that differ and their lines."""
+    try:
+        thresholds = workbench.threshold(run_id), workbench.threshold(other_id)
+        found = comparison(run_id, other_id, *thresholds)
+        left, right = st.columns([3, 2], gap="medium")
+        with left:
+            scatter(found, thresholds)
+        with right:
+            parts_table(found)
+            measures_table(run_id, other_id, thresholds)
+        messages(run_id, found, thresholds[0])
+    except WorkbenchError as error:
+        st.error(literal(str(error)), icon=":material/error:")
+
+
+@st.cache_data(max_entries=4, show_spinner="Comparing the runs …")
+def comparison(run_id: str, other_id: str, threshold_a: float, threshold_b: float) -> workbench.Comparison:
+    """The comparison; the runs never change, their thresholds do."""
+    return workbench.compared_runs(run_id, other_id)
+
+
+def scatter(found: workbench.Comparison, thresholds: tuple[float, float]) -> None:
+    """Every message by its two scores."""
+    shown = found.messages.head(POINTS)
+    drawn = "" if len(shown) == len(found.messages) else f" The {POINTS:,} that differ most are drawn."
+    ranks = "" if found.rank_correlation is None else f" Rank correlation of the scores {found.rank_correlation:.3f}."
+    words = f"{len(found.messages):,} messages; the runs agree on {found.agreement:.2%} of the lines.{ranks}{drawn}"
+    st.plotly_chart(
+        score_scatter(shown, thresholds, look_of_theme()),
+        height=CHART_PX,
+        config={"displaylogo": False},
+        alt=f"Score in run A against score in run B. {words}",
+        key="compare_scatter",
+    )
+    st.caption(f"{words} Dashed: the thresholds in force.")
+
+
+def parts_table(found: workbench.Comparison) -> None:
+    """How many lines both flag, one flags, none flags."""
+    names = {part: f"{mark} {name}" for part, (name, mark, _, _) in PARTS.items()}
+    st.dataframe(
+        found.parts.with_columns(pl.col("part").replace_strict(names)),
+        hide_index=True,
+        row_height=ROW_PX,
+        column_config={
+            "part": st.column_config.TextColumn("Flagged by", width=140),
+            "n_lines": st.column_config.NumberColumn("Lines", format="localized", width=80),
+            "n_messages": st.column_config.NumberColumn("Messages", format="localized", width=80),
+        },
+        key="compare_parts",
+    )
+
+
+def measures_table(run_id: str, other_id: str, thresholds: tuple[float, float]) -> None:
+    """Both runs against the same labels, where there are any."""
+    sources = workbench.shared_labels(run_id, other_id)
+    if not sources:
+        st.caption("With labels or verdicts on both classes, precision and recall of both runs stand here.")
+        return
+    source = sources[0]
+    if len(sources) > 1:
+        source = st.selectbox("Labels", sources, format_func=lambda one: one.name, key=f"compare_labels_{run_id}")
+    a, b = measured(run_id, other_id, source.key, source.version, *thresholds)
+    rows = [{"measure": name, "a": a[key], "b": b[key], "change": b[key] - a[key]} for key, name in MEASURES.items()]
+    st.dataframe(
+        pl.DataFrame(rows),
+        hide_index=True,
+        row_height=ROW_PX,
+        column_config={
+            "measure": st.column_config.TextColumn(f"By {source.name}", width=170),
+            "a": st.column_config.NumberColumn("A", format="%.3f", width=60),
+            "b": st.column_config.NumberColumn("B", format="%.3f", width=60),
+            "change": st.column_config.NumberColumn("B − A", format="%+.3f", width=70),
+        },
+        key="compare_measures",
+    )
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def measured(
+    run_id: str, other_id: str, source: str, version: str, threshold_a: float, threshold_b: float
+) -> list[dict[str, float]]:
+    """The measures; the runs never change, labels and thresholds do."""
+    return workbench.compared_measures(run_id, other_id, source)
+
+
+def messages(run_id: str, found: workbench.Comparison, threshold: float) -> None:
+    """Messages of one part, the largest difference first, and the first line of the one picked."""
+    counts = dict(found.parts.select("part", "n_messages").iter_rows())
+    key = f"part_{run_id}"
+    from_link("part", key, lambda text: text if text in PARTS else None)
+    st.session_state.setdefault(key, next((part for part in PARTS if counts[part]), "neither"))
+    part = st.segmented_control(
+        "Messages",
+        list(PARTS),
+        required=True,
+        format_func=lambda part: f"{PARTS[part][1]} {PARTS[part][0]} ({counts[part]:,})",
+        label_visibility="collapsed",
+        width="content",
+        key=key,
+    )
+    to_link(part=part)
+    rows = found.messages.filter(pl.col("part") == part).head(LISTED)
+    if rows.is_empty():
+        st.caption("No message.")
+        return
+    columns = {
+        "n_lines": st.column_config.NumberColumn("Lines", format="localized", width=60),
+        "score_a": score_column("Score A"),
+        "score_b": score_column("Score B"),
+        "difference": st.column_config.NumberColumn("B − A", format="%+.3f", width=70),
+        "normalized_text": st.column_config.TextColumn("Message", width=420),
+    }
+    left, right = st.columns([3, 2], gap="medium")
+    ids = rows["first_no"].to_list()
+    line_key = f"compare_line_{run_id}_{part}"
+    with left:
+        line_no = picked(
+            rows.with_columns(pl.col("normalized_text").str.head(1_000)),
+            columns,
+            ids,
+            (run_id, "compare", part, *ids[:50], len(ids)),
+            line_key,
+        )
+        if len(rows) < counts[part]:
+            st.caption(f"The first {LISTED:,} are listed.")
+    with right:
+        reader = run_reader(run_id)
+        detail = detail_of(reader, line_no, threshold, *reader.score_counts())
+        said = said_of(workbench.verdicts(run_id, notes=True), line_no, run_id)
+        clicked = line_detail(replace(detail, said=said), threshold, key=f"compare_detail_{run_id}")
+        if clicked is not None and clicked != line_no:
+            st.session_state[line_key] = clicked
+            st.rerun(scope="fragment")
+
+
+if __name__ == "__main__":
+    page()

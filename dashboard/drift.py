@@ -1,0 +1,148 @@
+"""The log against what its model learnt, and a way to train on it; a part of the Compare page."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import polars as pl
+import streamlit as st
+
+from core import workbench
+from core.errors import WorkbenchError
+from dashboard.escaping import literal
+from dashboard.lines_table import score_column
+from dashboard.session import DATA_PAGE, MODELS_PAGE, ROW_PX
+
+TEXT_CHARS = 1_000
+
+
+def drift_section(reader: workbench.RunReader) -> None:
+    """What is new, what is missing, what moved, and training anew."""
+    try:
+        found = drift(reader.info.run_id)
+    except WorkbenchError as error:  # the run itself is sound
+        st.info(literal(str(error)), icon=":material/compare:")
+        st.page_link(DATA_PAGE, label="Go to Data", icon=":material/arrow_forward:")
+        return
+    left, right = st.columns([4, 1], gap="medium", vertical_alignment="center")
+    with left:
+        for warning in found.warnings:
+            st.warning(literal(warning), icon=":material/warning:")
+        if not found.warnings:
+            st.success(
+                f"Nothing speaks against the promised {found.promised:.1%} of false alarms here.",
+                icon=":material/check:",
+            )
+    with right:
+        retrain(reader.info)
+    numbers(found)
+    new, vanished = st.columns(2, gap="medium")
+    with new:
+        new_messages(found)
+    with vanished:
+        vanished_messages(found)
+
+
+@st.cache_data(max_entries=8, ttl=600, show_spinner="Comparing with what the model learnt …")
+def drift(run_id: str) -> workbench.Drift:
+    """The drift; a model may be trained anew, so it is not kept for long."""
+    return workbench.drift_of(run_id)
+
+
+def numbers(found: workbench.Drift) -> None:
+    """The figures in a row."""
+    known = "–" if found.flagged_known is None else f"{found.flagged_known:.2%}"
+    ordinary = "" if found.ordinary is None else f"{found.mean - found.ordinary:+.3f}"
+    shown = [
+        ("Lines never learnt", f"{found.novelty:.1%}", "", "Share of lines whose message the model never saw."),
+        (
+            "Distance",
+            f"{found.distance:.2f}",
+            "",
+            "Between the shares that messages have in this log and in the learnt one (Jensen-Shannon): "
+            "0 the same, 1 nothing in common.",
+        ),
+        ("Mean score", f"{found.mean:.3f}", ordinary, "Of all lines; below it against normal lines when it learnt."),
+        ("Flagged", f"{found.flagged:.2%}", "", "Share of lines at the model's own threshold."),
+        (
+            "Flagged of known",
+            known,
+            "",
+            "The same of lines whose message was learnt. Far above the promise, it tells of drift, not of attacks.",
+        ),
+        ("Promised", f"{found.promised:.2%}", "", "Share of normal lines that may be flagged."),
+    ]
+    for column, (name, value, delta, words) in zip(st.columns(len(shown)), shown, strict=True):
+        column.metric(name, value, delta or None, delta_color="off", help=words)
+
+
+def new_messages(found: workbench.Drift) -> None:
+    """Messages the model never saw."""
+    st.markdown(f"**New messages** · {found.n_new:,} of {found.n_new + found.n_known:,}")
+    if found.new.is_empty():
+        st.caption("Every message of this log was learnt.")
+        return
+    st.dataframe(
+        found.new.with_columns(pl.col("normalized_text").str.head(TEXT_CHARS)),
+        hide_index=True,
+        row_height=ROW_PX,
+        column_order=["n_lines", "score", "normalized_text"],
+        column_config={
+            "n_lines": st.column_config.NumberColumn("Lines", format="localized", width=60),
+            "score": score_column(),
+            "normalized_text": st.column_config.TextColumn("Message", width=420),
+        },
+        key="drift_new",
+    )
+    if len(found.new) < found.n_new:
+        st.caption(f"The {len(found.new):,} most frequent are listed.")
+
+
+def vanished_messages(found: workbench.Drift) -> None:
+    """Messages that should be there and are not."""
+    st.markdown(f"**Vanished messages** · {found.n_vanished:,} that a log of this length should have")
+    if found.vanished.is_empty():
+        st.caption("Every message that was frequent when the model learnt is still there.")
+        return
+    st.dataframe(
+        found.vanished.with_columns(pl.col("normalized_text").str.head(TEXT_CHARS)),
+        hide_index=True,
+        row_height=ROW_PX,
+        column_order=["expected", "learnt", "normalized_text"],
+        column_config={
+            "expected": st.column_config.NumberColumn(
+                "Expected", format="%.0f", width=80, help="Lines, were this log like the learnt one"
+            ),
+            "learnt": st.column_config.NumberColumn("Learnt", format="localized", width=70),
+            "normalized_text": st.column_config.TextColumn("Message", width=420),
+        },
+        key="drift_vanished",
+    )
+    st.caption("Where the model learnt several systems, the messages of the other ones are missing here too.")
+
+
+def retrain(info: workbench.RunInfo) -> None:
+    """Train on this log under a new name."""
+    with st.popover("Retrain", icon=":material/model_training:", width="stretch"):
+        st.markdown("A new model learns this log. It should be mostly normal: what is frequent counts as usual.")
+        name = st.text_input(
+            "Name of the model",
+            value=f"{info.model}-{datetime.now(UTC):%Y%m%d}",
+            max_chars=60,
+            key=f"retrain_name_{info.run_id}",
+        )
+        busy = any(not job.is_final for job in workbench.jobs())
+        if st.button(
+            "Train on this log",
+            type="primary",
+            width="stretch",
+            disabled=busy,
+            help="A job is running. Wait for it, or cancel it." if busy else None,
+            key=f"retrain_{info.run_id}",
+        ):
+            try:
+                workbench.start_retraining(info, name)
+            except WorkbenchError as error:
+                st.error(literal(str(error)), icon=":material/error:")
+            else:
+                st.switch_page(MODELS_PAGE)

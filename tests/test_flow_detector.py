@@ -1,0 +1,186 @@
+"""NetGPT's detector: learns flows without labels, is taught tasks, is kept whole; and its commands."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from click.testing import CliRunner, Result
+
+from core import workbench
+from core.bundles import load_model
+from core.cli import main
+from core.config import ScoringConfig, TrafficConfig
+from core.errors import BundleError, InputError, JobCancelled, WorkbenchError
+from core.flow_detector import FlowDetector
+from core.records import Flow
+from tests.captures import ethernet, flow_of, pcap, udp
+
+TINY = TrafficConfig(max_steps=3, scoring=ScoringConfig({"knn": 1.0, "likelihood": 1.0, "novelty": 1.0}))
+QUESTION = b"what time is it, number %d?"
+ANSWER = b"it is late, number %d."
+
+
+def packets_of(number: int) -> list[bytes]:
+    """A question and its answer, over UDP."""
+    client, server = ("192.0.2.1", 40_000 + number), ("192.0.2.2", 13)
+    return [udp(client, server, QUESTION % (number % 20)), udp(server, client, ANSWER % (number % 20))]
+
+
+def usual(n: int) -> list[Flow]:
+    return [flow_of(*packets_of(number), ways="><") for number in range(n)]
+
+
+STRANGE = flow_of(udp(("192.0.2.1", 5), ("192.0.2.2", 13), bytes(range(128, 190))))
+
+
+@pytest.fixture(scope="module")
+def detector() -> FlowDetector:
+    return FlowDetector(TINY).fit(usual(60))
+
+
+def test_a_strange_flow_stands_out(detector: FlowDetector) -> None:
+    found = detector.score([*usual(5), STRANGE])
+    assert found.columns[:2] == ["score", "is_anomaly"]
+    assert found["score"].is_between(0, 1).all()
+    assert found["is_anomaly"].to_list() == [0] * 5 + [1]
+    assert found["raw_likelihood"][5] > found["raw_likelihood"][:5].max()
+
+
+def test_scores_do_not_depend_on_what_is_beside(detector: FlowDetector) -> None:
+    together = detector.score([*usual(9), STRANGE, *usual(2)])["score"].to_numpy()
+    alone = [detector.score([flow])["score"].item() for flow in (*usual(9), STRANGE, *usual(2))]
+    np.testing.assert_allclose(together, alone, atol=1e-2)
+    assert detector.score([]).is_empty()
+
+
+def test_saved_and_loaded_it_says_the_same(detector: FlowDetector, tmp_path: Path) -> None:
+    detector.save(tmp_path / "t")
+    loaded = FlowDetector.load(tmp_path / "t")
+    assert loaded.score([*usual(3), STRANGE]).equals(detector.score([*usual(3), STRANGE]))
+    assert loaded.config == TINY
+    (tmp_path / "t" / "tasks.json").write_text("{}")
+    with pytest.raises(BundleError, match=r"tasks\.json"):
+        FlowDetector.load(tmp_path / "t")
+
+
+def test_the_same_seed_learns_the_same(detector: FlowDetector) -> None:
+    again = FlowDetector(TINY).fit(usual(60))
+    assert again.score([*usual(3), STRANGE]).equals(detector.score([*usual(3), STRANGE]))
+    assert again.facts_["data_sha256"] == detector.facts_["data_sha256"]
+
+
+def test_bundles_of_logs_and_captures_are_told_apart(detector: FlowDetector, tmp_path: Path) -> None:
+    detector.save(tmp_path / "t")
+    with pytest.raises(BundleError, match="of captures, not of logs; use it with: python -m core traffic"):
+        load_model(str(tmp_path / "t"))
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "bundle.json").write_text('{"format": 2}')
+    with pytest.raises(BundleError, match="of logs, not of captures"):
+        FlowDetector.load(tmp_path / "logs")
+
+
+def test_taught_a_task_it_answers(tmp_path: Path) -> None:
+    questions, answers = ([flow_of(packets_of(number)[way]) for number in range(8)] for way in (0, 1))
+    flows, labels = questions + answers, ["asked"] * 8 + ["told"] * 8
+    taught = FlowDetector(dataclasses.replace(TINY, max_steps=15)).fit(flows).teach(flows, {"kind": labels})
+    found = taught.answer(flows, "kind")
+    assert found["answer"].to_list() == labels
+    assert found["probability"].is_between(0.5, 1).all()
+    taught.save(tmp_path / "t")
+    assert FlowDetector.load(tmp_path / "t").answer(flows, "kind").equals(found)
+    with pytest.raises(WorkbenchError, match="has a task 'kind' already"):
+        taught.teach(flows, {"kind": labels})
+    with pytest.raises(WorkbenchError, match="no task 'colour'"):
+        taught.answer(flows, "colour")
+
+
+def test_refusals(detector: FlowDetector) -> None:
+    with pytest.raises(InputError, match="no flow"):
+        FlowDetector(TINY).fit([])
+    with pytest.raises(WorkbenchError, match="has no labels"):
+        detector.answer(usual(1), "generation")
+
+
+def test_cancelled_leaves_nothing(tmp_path: Path) -> None:
+    def stop(step: str, done: int, total: int) -> None:
+        raise JobCancelled
+
+    with pytest.raises(JobCancelled):
+        workbench.pretrain([write_capture(tmp_path)], "t", TINY, progress=stop)
+    assert not list((tmp_path / "models").glob("t*"))
+
+
+# ---- commands
+
+
+def write_capture(folder: Path) -> Path:
+    path = folder / "a.pcap"
+    path.write_bytes(pcap([ethernet(packet) for number in range(30) for packet in packets_of(number)]))
+    return path
+
+
+@pytest.fixture
+def capture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TINYLOGBERT_MODELS", str(tmp_path / "models"))
+    return write_capture(tmp_path)
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["traffic", *map(str, arguments)])
+
+
+def test_from_capture_to_answers(capture: Path, tmp_path: Path) -> None:
+    result = run("pretrain", capture, "--name", "t", "--max-steps", 2)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("t: 30 flows, 20 distinct texts, threshold ")
+    assert "| knn |" in (tmp_path / "models" / "t" / "README.md").read_text()
+
+    output = tmp_path / "out.csv"
+    told = json.loads(run("score", capture, "--model", "t", "--output", output, "--json").stdout)
+    rows = pl.read_csv(output)
+    assert told["n_flows"] == len(rows) == 30
+    assert told["n_flagged"] == rows["is_anomaly"].sum()
+    assert {"source", "packets", "score", "knn", "likelihood"} <= set(rows.columns)
+
+    labels = tmp_path / "labels.csv"
+    kind = pl.when(pl.col("source_port") % 2 == 0).then(pl.lit("even")).otherwise(pl.lit("benign"))
+    rows.with_columns(kind.alias("label")).head(29).write_csv(labels)
+    result = run(
+        "finetune", capture, "--labels", labels, "--task", "parity", "--model", "t", "--name", "u", "--max-steps", 2
+    )
+    assert result.exit_code == 0, result.output
+    assert "parity: benign, even" in result.stdout
+
+    answered = tmp_path / "answers.parquet"
+    result = run("classify", capture, "--model", "u", "--task", "parity", "--output", answered, "--json")
+    assert sum(json.loads(result.stdout).values()) == 30
+    assert pl.read_parquet(answered)["parity_probability"].is_between(0.5, 1).all()
+    of_task = json.loads(run("evaluate", capture, "--labels", labels, "--model", "u", "--task", "parity").stdout)
+    assert of_task["n"] == 29 and of_task["n_unlabelled"] == 1 and set(of_task["f1"]) == {"benign", "even"}
+    of_score = json.loads(run("evaluate", capture, "--labels", labels, "--model", "u").stdout)
+    assert of_score["n_abnormal"] == 15 and 0 <= of_score["roc_auc"] <= 1
+    assert (
+        "parity" in run("score", capture, "--model", "u").stdout or run("score", capture, "--model", "u").exit_code == 0
+    )
+
+
+def test_mistakes_are_told_in_one_line(capture: Path, tmp_path: Path) -> None:
+    def refused(*arguments: object) -> str:
+        result = run(*arguments)
+        assert result.exit_code == 1
+        assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+        return result.stderr
+
+    (tmp_path / "empty.pcap").write_bytes(pcap([]))
+    (tmp_path / "labels.csv").write_text("source,label\n")
+    assert "no flow" in refused("pretrain", tmp_path / "empty.pcap", "--name", "t")
+    assert "there is no model" in refused("score", capture, "--model", "nothing")
+    assert run("pretrain", capture, "--name", "t", "--max-steps", 1).exit_code == 0
+    labels = tmp_path / "labels.csv"
+    assert "no column protocol" in refused("evaluate", capture, "--labels", labels, "--model", "t")
+    labels.write_text("protocol,source,source_port,destination,destination_port,label\ntcp,a,1,b,2,x\n")
+    assert "names none of the 30 flows" in refused("evaluate", capture, "--labels", labels, "--model", "t")
+    assert "no task 'application'" in refused("classify", capture, "--model", "t", "--task", "application")
