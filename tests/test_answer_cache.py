@@ -66,3 +66,10 @@ def test_it_is_bounded(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (bundle / "bundle.json").write_text(str(seed))
         AnswerCache(bundle).keep(answers("a"))
     assert len(list((home() / "answers").iterdir())) == 2
+
+
+def test_forgotten_it_knows_nothing(bundle: Path) -> None:
+    AnswerCache(bundle).keep(answers("a"))
+    AnswerCache(bundle).forget()
+    assert AnswerCache(bundle).known(answers("a")) is None
+    assert not list(home().glob("answers/*/*"))

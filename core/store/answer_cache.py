@@ -60,9 +60,7 @@ class AnswerCache:
     def keep(self, answers: pl.DataFrame) -> None:
         """Keep answers (LogDetector.answers) that are not known yet, as far as there is room."""
         try:
-            room = MOST_TEXTS - sum(
-                int(pl.scan_parquet(path).select(pl.len()).collect().item()) for path in self._paths()
-            )
+            room = MOST_TEXTS - sum(map(_n_rows, self._paths()))
             if room <= 0 or answers.is_empty():
                 return
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -72,6 +70,10 @@ class AnswerCache:
             self._remove_others()
         except (OSError, pl.exceptions.PolarsError):
             return
+
+    def forget(self) -> None:
+        """Remove what is kept of this bundle."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _paths(self) -> list[Path]:
         return sorted(self._folder.glob("*.parquet")) if self._folder.is_dir() else []

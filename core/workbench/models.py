@@ -99,7 +99,7 @@ def model_details(name: str) -> ModelDetails:
 
 
 def delete_model(name: str) -> None:
-    """Remove a bundle; runs scored with it stay.
+    """Remove a bundle and what is kept of its answers; runs scored with it stay.
 
     Raises:
         BundleError: there is none, it is shipped with the workbench, or it cannot be removed.
@@ -107,6 +107,7 @@ def delete_model(name: str) -> None:
     folder = _bundle_folder(name)
     if name in SHIPPED:
         raise BundleError(f"{name} came with the workbench and stays; remove {folder} by hand if you must")
+    AnswerCache(folder).forget()
     doomed = folder.with_name(f"{name}.old.tmp")  # renamed first: a half-deleted bundle is never seen
     try:
         shutil.rmtree(doomed, ignore_errors=True)
