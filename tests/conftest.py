@@ -1,9 +1,15 @@
 """Shared fixtures: a data folder of its own for each test, and no network."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from streamlit.testing.v1 import AppTest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
@@ -16,3 +22,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TINYLOGBERT_HOME", str(folder))
     monkeypatch.setenv("TINYLOGBERT_MODELS", str(tmp_path / "models"))
     return folder
+
+
+@pytest.fixture
+def app() -> AppTest:
+    """The pages, as the first visitor finds them."""
+    import streamlit as st
+    from streamlit.testing.v1 import AppTest
+
+    from tests.pages import SHELL
+
+    st.cache_data.clear()  # of the test before, whose runs had the same names
+    st.cache_resource.clear()
+    return AppTest.from_file(str(SHELL), default_timeout=20)

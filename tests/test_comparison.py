@@ -1,10 +1,7 @@
 """Two runs of the same lines: what both flag and what only one does, by hand, from disk, and on the page."""
 
-from pathlib import Path
-
 import polars as pl
 import pytest
-import streamlit as st
 from scipy.stats import spearmanr
 from streamlit.testing.v1 import AppTest
 
@@ -13,8 +10,8 @@ from core.comparison import compare
 from core.errors import WorkbenchError
 from dashboard.charts import Look, score_scatter
 from tests.builders import HOSTILE_LINES, store_run
+from tests.pages import shown
 
-SHELL = Path(__file__).resolve().parents[1] / "dashboard" / "shell.py"
 LINES = [("disk failed 1", "disk failed num", 0.9), ("disk failed 2", "disk failed num", 0.9)]
 LINES += [(text, text, 0.6) for text in HOSTILE_LINES] + [("", "", 0.0), ("cron", "cron", 0.1)]
 OTHER = [(raw, text, {0.9: 0.8, 0.6: 0.2, 0.0: 0.0, 0.1: 0.7}[score]) for raw, text, score in LINES]
@@ -74,13 +71,6 @@ def test_log_text_on_the_scatter_is_inert():
     assert "A" * 100 not in hovers
 
 
-@pytest.fixture
-def app() -> AppTest:
-    st.cache_data.clear()  # of the test before, whose runs had the same names
-    st.cache_resource.clear()
-    return AppTest.from_file(str(SHELL), default_timeout=20)
-
-
 def opened(app: AppTest, **query: str) -> AppTest:
     app.run()
     app.switch_page("compare.py")
@@ -88,11 +78,6 @@ def opened(app: AppTest, **query: str) -> AppTest:
     app.run()
     assert not app.exception
     return app
-
-
-def shown(app: AppTest) -> str:
-    kinds = (app.markdown, app.caption, app.info, app.error, app.warning, app.success)
-    return "\n".join(str(item.value) for items in kinds for item in items)
 
 
 def test_empty_once_scored_and_unknown_runs_name_the_next_action(app: AppTest):

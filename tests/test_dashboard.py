@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core import workbench
@@ -23,17 +22,10 @@ from dashboard.line_view import contributions, header_length, standing, tokens_o
 from dashboard.lines_table import search_of
 from dashboard.threshold import rate_of
 from tests.builders import store_run
+from tests.pages import shown
 
-SHELL = Path(__file__).resolve().parents[1] / "dashboard" / "shell.py"
 HOSTILE = "![x](http://evil.example/i.png) <img src=x onerror=alert(1)> :red[r] $a$ `c` login failed"
 SCORERS = ["knn", "severity"]
-
-
-@pytest.fixture
-def app() -> AppTest:
-    st.cache_data.clear()  # of the test before, whose runs had the same names
-    st.cache_resource.clear()
-    return AppTest.from_file(str(SHELL), default_timeout=20)
 
 
 def stored_run(run_id: str = "run-1", name: str = "auth.log", n_lines: int = 500) -> workbench.RunInfo:
@@ -76,12 +68,6 @@ def stored_run(run_id: str = "run-1", name: str = "auth.log", n_lines: int = 500
     with RunWriter(run_id) as writer:
         writer.add_lines(lines)
         return writer.finish(texts, info)
-
-
-def shown(app: AppTest) -> str:
-    """All text of the page."""
-    kinds = (app.markdown, app.caption, app.info, app.error, app.warning)
-    return "\n".join(str(item.value) for items in kinds for item in items)
 
 
 def table(app: AppTest, column: str) -> pl.DataFrame:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core import workbench
@@ -12,8 +11,6 @@ from core.config import Config
 from core.drift import drift
 from core.errors import WorkbenchError
 from tests.builders import HOSTILE_LINES, access_log, store_run, write_log
-
-SHELL = Path(__file__).resolve().parents[1] / "dashboard" / "shell.py"
 
 
 def texts(**counts: int) -> pl.DataFrame:
@@ -63,18 +60,6 @@ def test_messages_in_several_contexts_count_once():
     twice = pl.concat([texts(new=5), texts(new=7)]).with_columns(text_id=pl.Series([0, 1], dtype=pl.UInt32))
     found = drift(twice, learnt(a=10), 0.5, 0.01, 0.7)
     assert found.new.select("text_id", "n_lines").rows() == [(0, 12)]
-
-
-@pytest.fixture
-def app() -> AppTest:
-    st.cache_data.clear()  # of the test before, whose runs had the same names
-    st.cache_resource.clear()
-    return AppTest.from_file(str(SHELL), default_timeout=20)
-
-
-def shown(app: AppTest) -> str:
-    kinds = (app.markdown, app.caption, app.info, app.error, app.warning, app.success)
-    return "\n".join(str(item.value) for items in kinds for item in items)
 
 
 def opened(app: AppTest, run_id: str) -> AppTest:

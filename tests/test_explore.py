@@ -8,7 +8,6 @@ import numpy as np
 import plotly.graph_objects as go
 import polars as pl
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core import workbench
@@ -16,8 +15,8 @@ from core.store import RunWriter, write_map
 from dashboard.charts import DIMMED, LARGEST_PX, MARKS, OPACITY, SMALLEST_PX, Look, message_map, point_sizes
 from dashboard.explore import matching, points_of
 from tests.builders import store_run
+from tests.pages import shown
 
-SHELL = Path(__file__).resolve().parents[1] / "dashboard" / "shell.py"
 HOSTILE = "<b>login</b> <a href='http://evil.example'>x</a> &lt; $a$ #000012"
 LOOK = Look(False, [f"#11111{no}" for no in range(8)], "#222222")
 LINES = [
@@ -153,13 +152,6 @@ def test_a_search_dims_the_rest_and_a_selection_is_marked():
 # ---- the page
 
 
-@pytest.fixture
-def app() -> AppTest:
-    st.cache_data.clear()  # of the test before, whose runs had the same names
-    st.cache_resource.clear()
-    return AppTest.from_file(str(SHELL), default_timeout=20)
-
-
 def opened(app: AppTest, **query: str) -> AppTest:
     app.run()
     app.switch_page("explore.py")
@@ -167,11 +159,6 @@ def opened(app: AppTest, **query: str) -> AppTest:
     app.run()
     assert not app.exception
     return app
-
-
-def shown(app: AppTest) -> str:
-    kinds = (app.markdown, app.caption, app.info, app.error)
-    return "\n".join(str(item.value) for items in kinds for item in items)
 
 
 def table(app: AppTest, column: str) -> pl.DataFrame:

@@ -19,8 +19,8 @@ from core.detector import SCORE_TOLERANCE, LogDetector
 from core.scoring.context import raised
 from dashboard import data
 from tests.builders import access_log, write_log
+from tests.pages import SHELL
 
-SHELL = Path(__file__).resolve().parents[1] / "dashboard" / "shell.py"
 TINY = Config(
     network=NetworkConfig(vocab_size=400, hidden_size=32, n_layers=1, n_heads=2, max_tokens=64),
     training=TrainingConfig(max_steps=20, batch_size=16),

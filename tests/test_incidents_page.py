@@ -1,10 +1,8 @@
 """The Incidents page: what is listed, what its acts do, and how messages are muted there."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core import workbench
@@ -12,20 +10,13 @@ from core.errors import WorkbenchError
 from dashboard.acts import Act
 from dashboard.incidents import judged, perform, rows_of, seen_text
 from tests.builders import HOSTILE_LINES, store_run
+from tests.pages import shown
 
-SHELL = Path(__file__).resolve().parents[1] / "dashboard" / "shell.py"
 LINES = [
     *[(f"session opened {no}", "session opened num", 0.1) for no in range(40)],
     *[(text, text, 0.9) for text in HOSTILE_LINES],
     *[(f"disk failed {no}", "disk failed num", 0.6) for no in range(5)],
 ]
-
-
-@pytest.fixture
-def app() -> AppTest:
-    st.cache_data.clear()  # of the test before, whose runs had the same names
-    st.cache_resource.clear()
-    return AppTest.from_file(str(SHELL), default_timeout=20)
 
 
 def opened(app: AppTest, **query: str) -> AppTest:
@@ -35,10 +26,6 @@ def opened(app: AppTest, **query: str) -> AppTest:
     app.run()
     assert not app.exception
     return app
-
-
-def shown(app: AppTest) -> str:
-    return "\n".join(str(item.value) for items in (app.markdown, app.caption, app.info, app.error) for item in items)
 
 
 def test_empty_page_and_nothing_flagged_name_the_next_action(app: AppTest):

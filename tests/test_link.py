@@ -1,15 +1,13 @@
 """Addresses: what a link says is shown, what it cannot say is passed over, and nobody else is moved by it."""
 
-from pathlib import Path
-
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core import workbench
 from tests.builders import store_run
+from tests.pages import SHELL
 
-SHELL = Path(__file__).resolve().parents[1] / "dashboard" / "shell.py"
 LINES = [(f"session opened {no}", "session opened", 0.1) for no in range(1, 7)]
 LINES += [("disk failed 1", "disk failed", 0.7), ("odd shell", "odd shell", 0.4)]
 

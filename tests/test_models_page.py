@@ -17,7 +17,8 @@ from dashboard.charts import Look
 from dashboard.log_input import FILE_KEY
 from dashboard.loss_curve import figure
 from dashboard.models import card_markdown, suggested_name
-from tests.test_dashboard import SHELL, opened, shown, table
+from tests.pages import SHELL, shown
+from tests.test_dashboard import opened, table
 
 HISTORY = [
     {"step": 25, "train_loss": 6.0, "held_back_loss": 5.5, "seconds": 3.0},

@@ -12,16 +12,9 @@ from core import workbench
 from core.errors import StoreError
 from dashboard.download import ROUTES
 from tests.builders import store_run
-from tests.test_dashboard import SHELL, opened
+from tests.test_dashboard import opened
 
 LINES = [("session opened 1", "session opened num", 0.1), ("=cmd failed", "=cmd failed", 0.9)]
-
-
-@pytest.fixture
-def app() -> AppTest:
-    st.cache_data.clear()  # of the test before, whose runs had the same names
-    st.cache_resource.clear()
-    return AppTest.from_file(str(SHELL), default_timeout=20)
 
 
 @pytest.fixture

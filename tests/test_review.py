@@ -1,10 +1,7 @@
 """The Review page: what is asked to be judged, what is said of it, and that verdicts are done as told."""
 
-from pathlib import Path
-
 import polars as pl
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core import workbench
@@ -13,8 +10,8 @@ from dashboard.acts import Act, acts_of
 from dashboard.line_view import said_of
 from dashboard.review import marked, perform, ranking, remove
 from tests.builders import store_run
+from tests.pages import shown
 
-SHELL = Path(__file__).resolve().parents[1] / "dashboard" / "shell.py"
 HOSTILE = "![x](http://evil.example/i.png) <img src=x onerror=alert(1)> :red[r] `c`"
 LINES = [
     *[(f"session opened {no}", "session opened", 0.1) for no in range(1, 7)],
@@ -26,13 +23,6 @@ LINES = [
 ]
 
 
-@pytest.fixture
-def app() -> AppTest:
-    st.cache_data.clear()  # of the test before, whose runs had the same names
-    st.cache_resource.clear()
-    return AppTest.from_file(str(SHELL), default_timeout=20)
-
-
 def opened(app: AppTest, **query: str) -> AppTest:
     app.run()
     app.switch_page("review.py")
@@ -40,10 +30,6 @@ def opened(app: AppTest, **query: str) -> AppTest:
     app.run()
     assert not app.exception
     return app
-
-
-def shown(app: AppTest) -> str:
-    return "\n".join(str(item.value) for items in (app.markdown, app.caption, app.info, app.error) for item in items)
 
 
 def judged(run_id: str = "a") -> list[tuple[int, str | None, str]]:

@@ -13,8 +13,7 @@ from core.config import Config
 from dashboard.session import VALIDATE_PAGE
 from dashboard.validation.labels import source_text
 from tests.builders import access_log, write_log
-
-SHELL = Path(__file__).resolve().parents[1] / "dashboard" / "shell.py"
+from tests.pages import SHELL, shown
 
 
 @pytest.fixture
@@ -51,11 +50,6 @@ def opened(app: AppTest, **query: str) -> AppTest:
     app.run()
     assert not app.exception
     return app
-
-
-def shown(app: AppTest) -> str:
-    kinds = (app.markdown, app.caption, app.info, app.error, app.warning)
-    return "\n".join(str(item.value) for items in kinds for item in items)
 
 
 def table(app: AppTest, column: str, place: int = 0) -> pl.DataFrame:
