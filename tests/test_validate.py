@@ -152,7 +152,7 @@ def test_weights_change_the_figures_and_go_back(app: AppTest, run: workbench.Run
     opened(app, run=run.run_id)
     before = table(app, "pr_auc")
     for name in run.weights:
-        app.slider(f"weight_{run.run_id}_{name}").set_value(1.0 if name == "severity" else 0.0)
+        app.slider(f"weight_{run.run_id}_{name}_0").set_value(1.0 if name == "severity" else 0.0)
     app.run()
     assert not app.exception
     after, alone = table(app, "pr_auc"), table(app, "scorer")
@@ -160,7 +160,7 @@ def test_weights_change_the_figures_and_go_back(app: AppTest, run: workbench.Run
     assert after["pr_auc"][0] == pytest.approx(severity, abs=0.01)
     assert after["change"][0] == pytest.approx(after["pr_auc"][0] - before["pr_auc"][0])
     assert "Chosen on these labels" in shown(app)
-    app.slider(f"weight_{run.run_id}_severity").set_value(0.0).run()
+    app.slider(f"weight_{run.run_id}_severity_0").set_value(0.0).run()
     assert "Every weight is zero" in app.warning[0].value
     app.button("reset_weights").click().run()
     assert table(app, "pr_auc")["pr_auc"].to_list() == before["pr_auc"].to_list()

@@ -19,8 +19,16 @@ MOST_WEIGHT = 3.0
 
 
 def weight_key(run_id: str, scorer: str) -> str:
-    """Where the slider of a scorer keeps its value."""
-    return f"weight_{run_id}_{scorer}"
+    """Where the slider of a scorer keeps its value; another key after a reset, so that it starts at the run's weight.
+
+    The value is not set through the state: a browser that skips the drawing that carries it would start the slider at
+    its minimum, and send that with the next click.
+    """
+    return f"weight_{run_id}_{scorer}_{st.session_state.get(_resets_key(run_id), 0)}"
+
+
+def _resets_key(run_id: str) -> str:
+    return f"weights_reset_{run_id}"
 
 
 def slider_values(info: workbench.RunInfo) -> dict[str, float]:
@@ -61,9 +69,9 @@ def weights_section(
         sliders = st.columns(3, gap="medium")
         for place, name in enumerate(info.weights):
             key = weight_key(info.run_id, name)
-            st.session_state.setdefault(key, info.weights[name])
             most = max(MOST_WEIGHT, float(np.ceil(info.weights[name])))
-            sliders[place % 3].slider(f"{GREEK[place % len(GREEK)]} · {name}", 0.0, most, step=0.05, key=key)
+            label = f"{GREEK[place % len(GREEK)]} · {name}"
+            sliders[place % 3].slider(label, 0.0, most, info.weights[name], step=0.05, key=key)
     with right:
         scorers_table(info, rows)
 
@@ -81,8 +89,8 @@ def weights_text(rows: Labelled, before: Labelled) -> str:
 
 def reset_weights(info: workbench.RunInfo) -> None:
     """Put every slider back where the run has it."""
-    for name, weight in info.weights.items():
-        st.session_state[weight_key(info.run_id, name)] = weight
+    resets = _resets_key(info.run_id)
+    st.session_state[resets] = st.session_state.get(resets, 0) + 1
 
 
 def save_as_model(info: workbench.RunInfo, weights: dict[str, float], threshold: float) -> None:
