@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from core.config import NetworkConfig
 from core.errors import BundleError
 from core.networks.encoder import Encoder
+from core.networks.packed_layers import PackedHead, PackedLayers
 from core.networks.tinylogbert import CLS_ID, MASK_ID, PAD_ID, SEP_ID, SPECIAL_TOKENS, TinyLogBert
 
 SMALL = NetworkConfig(vocab_size=300, hidden_size=64, n_layers=2, n_heads=4, max_tokens=128)
@@ -36,6 +37,16 @@ def random_texts(n: int, seed: int = 0) -> list[list[int]]:
     lengths = [0, 1, 2, 5, 6, 7, 8, 13, 14, 15, 30, 31, 40, 62, 63, 100, 126]
     inner = [[draw.randrange(5, SMALL.vocab_size) for _ in range(draw.choice(lengths))] for _ in range(n)]
     return [[CLS_ID, *tokens, SEP_ID] for tokens in inner]
+
+
+def hidden_one_by_one(network: TinyLogBert, text: list[int]) -> Iterator[tuple[int, torch.Tensor]]:
+    """Each inner position, and the logits there where it alone is hidden."""
+    layers, head = PackedLayers(network, torch.float32), PackedHead(network, torch.float32)
+    with torch.inference_mode():
+        for position in range(1, len(text) - 1):
+            masked = [*text[:position], MASK_ID, *text[position + 1 :]]
+            hidden = layers(torch.tensor([masked]), torch.ones(1, len(text), dtype=torch.bool))
+            yield position, head.logits(hidden[0])[0][position]
 
 
 @pytest.fixture(autouse=True)
@@ -71,11 +82,18 @@ def test_equals_bert_for_masked_lm(network: TinyLogBert) -> None:
     mask = (torch.arange(40) < torch.tensor([[40], [1], [7], [39], [20]])).long()
     with torch.inference_mode():
         theirs = bert(input_ids=ids, attention_mask=mask, output_hidden_states=True)
-        hidden = network(ids, mask)
-        logits = network.token_logits(hidden)
+        hidden = PackedLayers(network, torch.float32)(ids, mask.bool())
+        logits, ready = PackedHead(network, torch.float32).logits(hidden)
     seen = mask.bool()
     torch.testing.assert_close(hidden[seen], theirs.hidden_states[-1][seen], atol=1e-5, rtol=0)
     torch.testing.assert_close(logits[seen], theirs.logits[seen], atol=1e-5, rtol=0)
+    read = torch.tensor([[0, 39, 7]] * 5)
+    with torch.inference_mode():
+        some = PackedLayers(network, torch.float32)(ids, mask.bool(), read)
+    torch.testing.assert_close(some, hidden[:, [0, 39, 7]], atol=1e-5, rtol=0)
+    likeliest = theirs.logits[0].argmax(-1)
+    rounded = PackedHead(network, torch.bfloat16)
+    torch.testing.assert_close(rounded.exact(ready[0], likeliest), theirs.logits[0].amax(-1), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
@@ -121,32 +139,35 @@ def test_bfloat16_stays_near_float32(network: TinyLogBert) -> None:
 
 
 def test_surprise_of_a_short_text_is_its_exact_pseudo_likelihood(network: TinyLogBert) -> None:
-    text = [CLS_ID, 17, 250, 17, 99, SEP_ID]
-    expected = []
-    with torch.inference_mode():
-        for position in range(1, 5):
-            masked = list(text)
-            masked[position] = MASK_ID
-            hidden = network(torch.tensor([masked]), torch.ones(1, 6))
-            expected.append(-network.token_logits(hidden)[0, position].log_softmax(-1)[text[position]].item())
+    text = [CLS_ID, 17, 250, SEP_ID]
+    expected = [-logits.log_softmax(-1)[text[position]].item() for position, logits in hidden_one_by_one(network, text)]
     surprise = Encoder(network, torch.float32).encode([text, random_texts(9)[-1]]).surprise
-    np.testing.assert_allclose(surprise[0, :4], expected, atol=1e-4)
-    assert np.isnan(surprise[0, 4:]).all()
+    np.testing.assert_allclose(surprise[0, :2], expected, atol=1e-4)
+    assert np.isnan(surprise[0, 2:]).all()
 
 
 def test_the_expected_token_is_the_likeliest_where_the_text_is_hidden(network: TinyLogBert) -> None:
-    text = [CLS_ID, 17, 250, 17, 99, SEP_ID]
+    text = [CLS_ID, 17, 250, SEP_ID]
     encoded = Encoder(network, torch.float32).encode([text, random_texts(9)[-1]])
+    for position, logits in hidden_one_by_one(network, text):
+        best = logits.softmax(-1).max(0)
+        assert encoded.expected[0, position - 1] == best.indices
+        assert encoded.expected_p[0, position - 1] == pytest.approx(best.values.item(), abs=1e-5)
+    assert (encoded.expected[0, 2:] == PAD_ID).all()
+    assert np.isnan(encoded.expected_p[0, 2:]).all()
+
+
+def test_every_other_token_is_hidden_in_each_of_two_passes(network: TinyLogBert) -> None:
+    text = [CLS_ID, 17, 250, 33, 99, 7, SEP_ID]
+    layers, head = PackedLayers(network, torch.float32), PackedHead(network, torch.float32)
+    expected = []
     with torch.inference_mode():
-        for position in range(1, 5):
-            masked = list(text)
-            masked[position] = MASK_ID
-            hidden = network(torch.tensor([masked]), torch.ones(1, 6))
-            best = network.token_logits(hidden)[0, position].softmax(-1).max(0)
-            assert encoded.expected[0, position - 1] == best.indices
-            assert encoded.expected_p[0, position - 1] == pytest.approx(best.values.item(), abs=1e-5)
-    assert (encoded.expected[0, 4:] == PAD_ID).all()
-    assert np.isnan(encoded.expected_p[0, 4:]).all()
+        for position in range(1, 6):
+            masked = [MASK_ID if place % 2 == position % 2 and 0 < place < 6 else text[place] for place in range(7)]
+            hidden = layers(torch.tensor([masked]), torch.ones(1, 7, dtype=torch.bool))
+            expected.append(-head.logits(hidden[0])[0][position].log_softmax(-1)[text[position]].item())
+    surprise = Encoder(network, torch.float32).encode([text]).surprise
+    np.testing.assert_allclose(surprise[0], expected, atol=1e-4)
 
 
 def test_resample_rewrites_only_what_it_is_told_to(network: TinyLogBert) -> None:

@@ -16,8 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from core.networks.packed_layers import PackedHead, PackedLayers
 from core.networks.tinylogbert import CLS_ID, MASK_ID, PAD_ID, SEP_ID, SPECIAL_TOKENS, TinyLogBert
 from core.records import Progress, no_progress
 
@@ -25,7 +26,7 @@ BATCH_TOKENS = 960  # of every batch: of 256 to 4,096 about 1,000 is fastest a t
 HEAD_ROWS = 128  # positions the vocabulary head sees at once
 FEW_HEAD_ROWS = 48  # the same for a single text
 GROUP_BATCHES = 4  # batches of texts, each with its masked copies, whose hidden states are held at once
-N_PASSES = 4  # masked passes for a text's surprise; with 6, about the share hidden in training, it ranked no better
+N_PASSES = 2  # masked passes for a text's surprise; with 4 or 6 it ranked no better
 FEW_ROWS = (1, 1 + N_PASSES)  # shapes for one text: its [CLS] alone; itself and its masked copies
 
 
@@ -52,8 +53,6 @@ class Encoder:
     That holds on one machine for one number of threads, and as far as measured across 1 and 2 threads. Another
     processor may take other kernels: expect differences of about 1% of the embedding's length in bfloat16.
 
-    The vocabulary head always runs in float32: a bfloat16 logit of 15 would be rounded to steps of 0.06.
-
     Args:
         network: a trained network; it is copied, not changed.
         dtype: of the layers; None takes bfloat16 where the processor multiplies it itself, else float32.
@@ -68,12 +67,13 @@ class Encoder:
         self.config = network.config
         self.precision = str(dtype).removeprefix("torch.")
         self.network = copy.deepcopy(network).float().eval()
-        self._layers = _packed(copy.deepcopy(network).to(dtype).eval())
+        self._layers = PackedLayers(network, dtype)
+        self._head = PackedHead(network, dtype)
         self._few_is_equal: dict[tuple[int, int, int], bool] = {}
 
     @torch.inference_mode()
     def embed(self, ids: Sequence[Sequence[int]], progress: Progress = no_progress) -> np.ndarray:
-        """[CLS] vectors only: one pass, about a fifth of the cost of `encode`, and the same bits.
+        """[CLS] vectors only: one pass, about a quarter of the cost of `encode`, and the same bits.
 
         Args:
             ids: token ids of each text, [CLS] first and [SEP] last, at most `config.max_tokens` long.
@@ -88,7 +88,8 @@ class Encoder:
         embeddings = np.empty((len(ids), self.config.hidden_size), np.float32)
 
         def embed_group(length: int, group: list[int]) -> None:
-            embeddings[group] = self._hidden([ids[text] for text in group], length)[: len(group), 0].float().numpy()
+            hidden = self._hidden([ids[text] for text in group], length, [[0]] * len(group))
+            embeddings[group] = hidden[: len(group), 0].float().numpy()
 
         self._each_group(ids, embed_group, progress)
         return embeddings
@@ -97,7 +98,7 @@ class Encoder:
     def encode(self, ids: Sequence[Sequence[int]], progress: Progress = no_progress) -> Encoded:
         """[CLS] vectors, the surprise of each token given the rest of its text, and the likeliest token in its place.
 
-        A token's surprise is -ln p(token | the text with it and every fourth other token hidden): the pseudo-likelihood
+        A token's surprise is -ln p(token | the text with it and every other token hidden): the pseudo-likelihood
         of Salazar et al. (arXiv 1910.14659), which hides one token a pass, in at most `N_PASSES` passes a text.
 
         Args:
@@ -117,26 +118,28 @@ class Encoder:
 
         def encode_group(length: int, group: list[int]) -> None:
             rows: list[list[int]] = [list(ids[text]) for text in group]
-            places: list[tuple[int, int]] = []  # row and position of each hidden token
+            read = [[0] for _ in group]  # of each row, the positions that are looked at
+            places: list[tuple[int, int]] = []  # row and place among those read, of each hidden token
             hidden_tokens: list[tuple[int, int]] = []  # its text and its place among the inner tokens
             for text in group:
                 for masked, positions in _masked_passes(ids[text]):
-                    places += [(len(rows), position) for position in positions]
+                    places += [(len(rows), place) for place in range(len(positions))]
                     hidden_tokens += [(text, position - 1) for position in positions]
                     rows.append(masked)
-            hidden = self._hidden(rows, length)
+                    read.append(positions)
+            hidden = self._hidden(rows, length, read)
             encoded.embeddings[group] = hidden[: len(group), 0].float().numpy()
-            targets = [ids[text][1 + inner] for text, inner in hidden_tokens]
-            done = 0
-            for log_p in self._log_probabilities(hidden, places):
-                part = slice(done, done + len(log_p))
-                picked = log_p.gather(1, torch.tensor(targets[part])[:, None])[:, 0]
-                best = log_p.max(dim=1)
-                at = tuple(zip(*hidden_tokens[part], strict=True))
-                encoded.surprise[at] = -picked.numpy()
-                encoded.expected[at] = best.indices.numpy()
-                encoded.expected_p[at] = best.values.exp().numpy()
-                done += len(log_p)
+            for start, logits, ready in self._logits(hidden, places):
+                tokens = hidden_tokens[start : start + len(logits)]
+                target = torch.tensor([ids[text][1 + inner] for text, inner in tokens])
+                best = torch.from_numpy(logits.numpy().argmax(1))
+                for picked in (target, best):
+                    logits.scatter_(1, picked[:, None], self._head.exact(ready, picked)[:, None])
+                total = logits.logsumexp(1)
+                at = tuple(zip(*tokens, strict=True))
+                encoded.surprise[at] = (total - _at(logits, target)).clamp(min=0).numpy()
+                encoded.expected[at] = best.numpy()
+                encoded.expected_p[at] = (_at(logits, best) - total).exp().clamp(max=1).numpy()
 
         self._each_group(ids, encode_group, progress)
         return encoded
@@ -166,15 +169,13 @@ class Encoder:
         for length, group in self._groups(ids):
             rows = [[MASK_ID if p in positions[text] else token for p, token in enumerate(ids[text])] for text in group]
             places = [(row, position) for row, text in enumerate(group) for position in positions[text]]
-            done = 0
-            for log_p in self._log_probabilities(self._hidden(rows, length), places):
-                part = [(group[row], position) for row, position in places[done : done + len(log_p)]]
-                log_p[:, : len(SPECIAL_TOKENS)] = -torch.inf
-                log_p[range(len(part)), [ids[text][position] for text, position in part]] = -torch.inf
-                samples = log_p.softmax(-1).multinomial(1, generator=generator)[:, 0].tolist()
+            for start, logits, _ in self._logits(self._hidden(rows, length), places):
+                part = [(group[row], position) for row, position in places[start : start + len(logits)]]
+                logits[:, : len(SPECIAL_TOKENS)] = -torch.inf
+                logits[range(len(part)), [ids[text][position] for text, position in part]] = -torch.inf
+                samples = logits.softmax(-1).multinomial(1, generator=generator)[:, 0].tolist()
                 for (text, position), token in zip(part, samples, strict=True):
                     texts[text][position] = token
-                done += len(log_p)
             n_done += len(group)
             progress("reading with TinyLogBERT", n_done, len(ids))
         return texts
@@ -223,8 +224,19 @@ class Encoder:
             for start in range(0, len(buckets[length]), size):
                 yield length, buckets[length][start : start + size]
 
-    def _hidden(self, rows: Sequence[Sequence[int]], length: int) -> Tensor:
-        """Hidden states [R, length, D] of R rows and the dummies after them, in batches of the bucket's one shape."""
+    def _hidden(
+        self, rows: Sequence[Sequence[int]], length: int, read: Sequence[Sequence[int]] | None = None
+    ) -> Tensor:
+        """Hidden states of R rows and the dummies after them, in batches of the bucket's one shape.
+
+        Args:
+            rows: token ids.
+            length: of the bucket.
+            read: of each row the positions to return, as many as a masked pass hides at most; None returns all.
+
+        Returns:
+            [R', Q, D], Q places to a row: row r's position read[r][q] at [r, q]; or [R', length, D].
+        """
         batch = self._rows_of_batch(len(rows), length)
         n_rows = -(-len(rows) // batch) * batch
         ids = np.full((n_rows, length), PAD_ID, np.int64)
@@ -233,17 +245,24 @@ class Encoder:
         for row, text in enumerate(rows):
             ids[row, : len(text)] = text
             mask[row, : len(text)] = True
+        inputs = [torch.from_numpy(ids), torch.from_numpy(mask)]
+        if read is not None:
+            positions = np.zeros((n_rows, _most_read(length)), np.int64)
+            for row, places in enumerate(read):
+                positions[row, : len(places)] = places
+            inputs.append(torch.from_numpy(positions))
         parts = [slice(start, start + batch) for start in range(0, n_rows, batch)]
-        return torch.cat([self._layers(torch.from_numpy(ids[part]), torch.from_numpy(mask[part])) for part in parts])
+        return torch.cat([self._layers(*(values[part] for values in inputs)) for part in parts])
 
-    def _log_probabilities(self, hidden: Tensor, places: list[tuple[int, int]]) -> Iterator[Tensor]:
-        """Log-probabilities of the vocabulary at (row, position), in order: [P', V] a time, P' at most HEAD_ROWS."""
+    def _logits(self, hidden: Tensor, places: list[tuple[int, int]]) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Number of the first, and what `PackedHead.logits` gives at (row, place), HEAD_ROWS at once."""
         n_rows = self._rows_of_head(len(places))
         for start in range(0, len(places), n_rows):
             part = torch.tensor(places[start : start + n_rows])
             vectors = torch.zeros((n_rows, hidden.shape[-1]))
             vectors[: len(part)] = hidden[part[:, 0], part[:, 1]].float()
-            yield self.network.token_logits(vectors).log_softmax(-1)[: len(part)]
+            logits, ready = self._head.logits(vectors)
+            yield start, logits[: len(part)], ready[: len(part)]
 
     def _rows_of_batch(self, n_rows: int, length: int) -> int:
         """Rows of each batch of a bucket: few where that is enough and gives the bits of a full batch."""
@@ -253,7 +272,8 @@ class Encoder:
             draw = torch.Generator().manual_seed(length)
             ids = torch.randint(0, self.config.vocab_size, (full, length), generator=draw)
             mask = torch.ones((full, length), dtype=torch.bool)
-            return torch.equal(self._layers(ids[:few], mask[:few]), self._layers(ids, mask)[:few])
+            read = torch.randint(0, length, (full, _most_read(length)), generator=draw)
+            return torch.equal(self._layers(ids[:few], mask[:few], read[:few]), self._layers(ids, mask, read)[:few])
 
         for few in FEW_ROWS:
             if n_rows <= few < full and self._seen_equal(length, few, equal):
@@ -264,8 +284,8 @@ class Encoder:
         def equal() -> bool:
             draw = torch.Generator().manual_seed(0)
             vectors = torch.randn((HEAD_ROWS, self.config.hidden_size), generator=draw)
-            few, full = self.network.token_logits(vectors[:FEW_HEAD_ROWS]), self.network.token_logits(vectors)
-            return torch.equal(few, full[:FEW_HEAD_ROWS])
+            few, full = self._head.logits(vectors[:FEW_HEAD_ROWS]), self._head.logits(vectors)
+            return all(torch.equal(some, whole[:FEW_HEAD_ROWS]) for some, whole in zip(few, full, strict=True))
 
         return FEW_HEAD_ROWS if n_rows <= FEW_HEAD_ROWS and self._seen_equal(0, FEW_HEAD_ROWS, equal) else HEAD_ROWS
 
@@ -277,34 +297,15 @@ class Encoder:
         return self._few_is_equal[key]
 
 
-class _PackedLinear(nn.Module):
-    """A linear layer whose weights are laid out for the processor once, not at each product; the same bits."""
-
-    def __init__(self, linear: nn.Linear) -> None:
-        super().__init__()
-        self._weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), None)
-        self._bias = linear.bias.detach()
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return torch.ops.mkldnn._linear_pointwise(  # type: ignore[no-any-return]
-            inputs, self._weight, self._bias, "none", [], ""
-        )
-
-
-def _packed(network: TinyLogBert) -> TinyLogBert:
-    """The same network with packed layers where it is bfloat16; in float32 packing gained nothing."""
-    if network.bert["embeddings"]["LayerNorm"].weight.dtype == torch.bfloat16:  # type: ignore[index]
-        for module in list(network.bert.modules()):
-            for name, child in list(module.named_children()):
-                if isinstance(child, nn.Linear):
-                    module._modules[name] = _PackedLinear(child)
-    return network
-
-
 def has_bfloat16() -> bool:
     """Whether this processor multiplies bfloat16 itself (AMX or AVX512-BF16); emulated, it is slower than float32."""
     able = torch.cpu.get_capabilities()
     return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
+
+
+def _at(rows: Tensor, columns: Tensor) -> Tensor:
+    """[P, V] and [P] to [P]."""
+    return rows.gather(1, columns[:, None])[:, 0]
 
 
 def _bucket_length(n_tokens: int, max_tokens: int) -> int:
@@ -316,6 +317,11 @@ def _bucket_length(n_tokens: int, max_tokens: int) -> int:
 
 def _batch_rows(length: int) -> int:
     return max(1, BATCH_TOKENS // length)
+
+
+def _most_read(length: int) -> int:
+    """Positions that a masked pass over a text of a bucket hides at most."""
+    return -(-(length - 2) // N_PASSES)
 
 
 def _masked_passes(text: Sequence[int]) -> Iterator[tuple[list[int], list[int]]]:

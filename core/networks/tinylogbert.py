@@ -1,4 +1,4 @@
-"""TinyLogBERT: the network, in plain torch; `encoder.py` runs it over texts.
+"""TinyLogBERT: the weights of the network, read and written; `packed_layers.py` multiplies with them.
 
 The network is BERT (Devlin et al., arXiv 1810.04805) in the BERT-mini size (Turc et al., arXiv 1908.08962) with its
 masked-language-model head. Every parameter has the name it has in Hugging Face's `BertForMaskedLM`, so a state dict
@@ -16,8 +16,7 @@ from typing import Any, Self
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
 from core.config import NetworkConfig
 from core.errors import BundleError
@@ -28,11 +27,10 @@ PAD_ID, UNK_ID, CLS_ID, SEP_ID, MASK_ID = range(5)
 
 FORMAT = 1
 LAYER_NORM_EPS = 1e-12  # BERT's own
-LEAST_PRODUCT_ROWS = 256  # with fewer, the long sums of a layer's last product are split, and round otherwise
 
 
 class TinyLogBert(nn.Module):
-    """BERT encoder with its masked-language-model head.
+    """Weights of a BERT encoder and its masked-language-model head.
 
     Args:
         config: the shape; `hidden_size` must be a multiple of `n_heads`.
@@ -53,35 +51,6 @@ class TinyLogBert(nn.Module):
             {"embeddings": nn.ModuleDict(embeddings), "encoder": nn.ModuleDict({"layer": layers})}
         )
         self.cls = nn.ModuleDict({"predictions": _Predictions(config)})
-
-    def forward(self, ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Hidden states of the last layer.
-
-        Args:
-            ids: [B, T] int64 token ids, T at most `config.max_tokens`.
-            attention_mask: [B, T], nonzero where there is a token, at least one in each row.
-
-        Returns:
-            [B, T, D]; the first position is the [CLS] embedding.
-        """
-        tables: Any = self.bert["embeddings"]
-        hidden = (  # [B, T, D]
-            tables["word_embeddings"](ids)
-            + tables["position_embeddings"].weight[: ids.shape[1]]
-            + tables["token_type_embeddings"].weight[0]
-        )
-        hidden = tables["LayerNorm"](hidden)
-        visible = attention_mask.bool()[:, None, None, :]  # [B, 1, 1, T]
-        layers: Any = self.bert["encoder"]
-        for layer in layers["layer"]:
-            hidden = layer(hidden, visible)
-        return hidden  # type: ignore[no-any-return]
-
-    def token_logits(self, hidden: Tensor) -> Tensor:
-        """What the network expects at each position: hidden states [..., D] to logits [..., V]."""
-        tables: Any = self.bert["embeddings"]
-        predictions: Any = self.cls["predictions"]
-        return functional.linear(predictions(hidden), tables["word_embeddings"].weight, predictions.bias)
 
     def save(self, folder: Path) -> None:
         """Write `network.safetensors` (float16) and `network.json` into an existing folder."""
@@ -147,15 +116,6 @@ class _Attention(nn.Module):
             {"dense": nn.Linear(width, width), "LayerNorm": nn.LayerNorm(width, eps=LAYER_NORM_EPS)}
         )
 
-    def forward(self, hidden: Tensor, visible: Tensor) -> Tensor:
-        query, key, value = (  # [B, H, T, D/H]
-            self.self[name](hidden).unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
-            for name in ("query", "key", "value")
-        )
-        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible)
-        mixed = self.output["dense"](mixed.transpose(1, 2).flatten(2))  # [B, T, D]
-        return self.output["LayerNorm"](mixed + hidden)  # type: ignore[no-any-return]
-
 
 class _Layer(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
@@ -167,16 +127,9 @@ class _Layer(nn.Module):
             {"dense": nn.Linear(4 * width, width), "LayerNorm": nn.LayerNorm(width, eps=LAYER_NORM_EPS)}
         )
 
-    def forward(self, hidden: Tensor, visible: Tensor) -> Tensor:
-        hidden = self.attention(hidden, visible)
-        wide = functional.gelu(self.intermediate["dense"](hidden)).flatten(0, 1)  # [BT, 4D]
-        padded = functional.pad(wide, (0, 0, 0, max(0, LEAST_PRODUCT_ROWS - len(wide))))
-        narrow = self.output["dense"](padded)[: len(wide)].view_as(hidden)  # [B, T, D]
-        return self.output["LayerNorm"](narrow + hidden)  # type: ignore[no-any-return]
-
 
 class _Predictions(nn.Module):
-    """The head's own part: hidden states made ready for the product with the word embeddings."""
+    """The head's own part: it makes hidden states ready for the product with the word embeddings."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -184,9 +137,4 @@ class _Predictions(nn.Module):
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
         self.transform = nn.ModuleDict(
             {"dense": nn.Linear(width, width), "LayerNorm": nn.LayerNorm(width, eps=LAYER_NORM_EPS)}
-        )
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        return self.transform["LayerNorm"](  # type: ignore[no-any-return]
-            functional.gelu(self.transform["dense"](hidden))
         )
