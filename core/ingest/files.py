@@ -30,7 +30,7 @@ from core.config import ReadConfig
 from core.errors import InputError
 from core.records import Progress, no_progress
 
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 16 << 20
 CSV_CHUNK_RECORDS = 50_000
 CSV_FIELD_LIMIT_BYTES = 16 << 20  # a longer field is an unclosed quote swallowing the file
 _GZIP, _ZSTD, _BZIP2 = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh"
