@@ -203,7 +203,7 @@ def _with_random_network(
         training=dataclasses.replace(config.training, max_steps=0),
         scoring=dataclasses.replace(config.scoring, weights=weighted),
     )
-    detector = LogDetector(config).fit(history.texts)
+    detector = LogDetector(config).fit(history.texts, on_itself=history is scored)
     of_history = detector.score(history.texts)["score"].to_numpy() if by_session else None
     return detector.score(scored.texts)["score"].to_numpy(), of_history
 

@@ -50,7 +50,7 @@ def test_an_abnormal_line_and_the_reasons() -> None:
     printed = run("--log", attack).stdout
     assert printed.startswith("ABNORMAL  score 0.")
     assert "model base" in printed
-    assert "words of no other message" in printed
+    assert "words of no ordinary message" in printed
     assert "tfidf" in printed
     assert "nearest  get " in printed
     assert run("--log", access_log(1)[0][0]).stdout.startswith("normal  score 0.")

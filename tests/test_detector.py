@@ -58,7 +58,7 @@ def test_planted_attacks_are_on_top(detector: LogDetector, new: tuple[pl.DataFra
         assert scored[name].is_between(0, 1).all()
         assert scored[f"raw_{name}"].is_finite().all()
     worst = scored.sort("score", descending=True).row(0, named=True)
-    assert "words of no other message" in worst["reason"]
+    assert "words of no ordinary message" in worst["reason"]
     assert len(worst["tokens"]) == len(worst["surprise"])
     assert worst["nearest"] in set(detector.scorers_["tfidf"].texts_)
 

@@ -4,14 +4,16 @@ import itertools
 import math
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import BundleError
+from core.records import EncodedBatch
 from core.scoring.next_template import NEXT_TEMPLATE_FILE, NextTemplate, Transitions
-from core.scoring.sessions import Sessions, SessionScorer
+from core.scoring.sessions import SESSIONS_FILE, CountVectors, Sessions, SessionScorer
 
 TEXTS = ["open", "read", "write", "close", "retry"]
 OPEN, READ, WRITE, CLOSE, RETRY = range(5)
@@ -132,9 +134,24 @@ def test_each_kind_of_evidence_counts(scorer: SessionScorer) -> None:
     disordered = score_of(scorer, [CLOSE, WRITE, WRITE, READ, READ, OPEN])  # the same templates as often
     assert disordered > usual + 0.1
     assert score_of(scorer, [*USUAL, *[RETRY] * 3]) > usual + 0.1
-    worst = score_of(scorer, USUAL, [0.1, 0.1, 0.9, 0.1, 0.1])
-    assert worst == pytest.approx(usual + 0.8 / 2.5, abs=1e-3)
+    retried = [*USUAL, RETRY]
+    worst = score_of(scorer, retried, [0.1, 0.1, 0.1, 0.1, 0.9])
+    assert worst == pytest.approx(score_of(scorer, retried) + 0.8 / 2.5, abs=1e-3)
     assert min(disordered, worst) >= scorer.threshold_
+
+
+def test_a_line_that_every_session_holds_says_nothing_of_one(scorer: SessionScorer) -> None:
+    assert score_of(scorer, USUAL, [0.1, 0.1, 0.9, 0.1, 0.1]) == pytest.approx(score_of(scorer, USUAL), abs=0.01)
+
+
+def test_inverse_session_frequency_by_hand() -> None:
+    documents = EncodedBatch(texts=["a b", "a c c"], counts=np.array([6, 1]), levels=["", ""])
+    vectors = CountVectors().fit(documents)
+    learnt = np.array([False, False, False, False, True])
+    found = vectors.inverse_frequency(["a", "b", "c", "d", "c"], learnt)
+    assert found.tolist() == pytest.approx(
+        [0.0, 1 - math.log(7) / math.log(8), 1 - math.log(2) / math.log(8), 1.0, 1.0]
+    )
 
 
 def test_a_session_of_one_line_has_no_order(scorer: SessionScorer) -> None:
@@ -163,3 +180,11 @@ def test_saved_and_loaded_scores_are_equal(scorer: SessionScorer, tmp_path: Path
     scorer.save(tmp_path)
     sessions = held_by({"a": USUAL, "b": [RETRY, READ], "c": [OPEN]})
     assert SessionScorer.load(tmp_path).score(sessions, texts_of()).equals(scorer.score(sessions, texts_of()))
+
+
+def test_sessions_of_another_version_are_refused(scorer: SessionScorer, tmp_path: Path) -> None:
+    scorer.save(tmp_path)
+    stored = tmp_path / SESSIONS_FILE
+    stored.write_text(stored.read_text().replace('"format": 2, ', ""))
+    with pytest.raises(BundleError, match="another version"):
+        SessionScorer.load(tmp_path)

@@ -12,8 +12,10 @@ from core.config import ScoringConfig
 from core.records import EncodedBatch, Progress, Scorer, no_progress
 from core.scoring import scorer_class
 from core.scoring.fusion import Fusion
+from core.scoring.severity import SeverityScorer
 
 MIN_TEXTS_TO_HOLD_BACK = 10
+SEVERE = 0.5  # a warning or worse
 
 
 def hold_back(texts: Sequence[str], share: float, seed: int) -> np.ndarray:
@@ -49,18 +51,23 @@ def fit_scorers(
         batch: B distinct texts with what the scorers require.
         held_back: [B] which are kept from the first fit; none of them leaves the threshold to known texts.
         progress: told the scorers done.
-        on_itself: the batch is what will be scored, anomalies and all: the threshold parts its scores (Fusion.split).
+        on_itself: the batch is what will be scored, anomalies and all: texts that do not vouch are not learnt
+            from, none is held back, and the threshold parts the scores (Fusion.split).
 
     Returns:
         The fitted fusion, and each scorer's raw scores [B] of the batch.
     """
+    learnt = batch
+    if on_itself:
+        held_back = np.zeros(len(batch), dtype=bool)
+        learnt = batch.take(np.flatnonzero(vouching(batch)))
     kept, held = np.flatnonzero(~held_back), np.flatnonzero(held_back)
     raw: dict[str, np.ndarray] = {}
     unseen: dict[str, np.ndarray] = {}
     for done, (name, scorer) in enumerate(scorers.items()):
         progress(f"fitting {name}", done, len(scorers))
         unseen[name] = scorer.fit(batch.take(kept)).score(batch.take(held)) if len(held) else np.empty(0)
-        raw[name] = scorer.fit(batch).score(batch)
+        raw[name] = scorer.fit(learnt).score(batch)
     weights = batch.counts / batch.counts.sum()
     if len(held):
         once = float(weights[batch.counts == 1].sum())
@@ -70,6 +77,17 @@ def fit_scorers(
     if on_itself:
         fusion.split(fusion.combine(fusion.calibrate(raw)), batch.counts)
     return fusion, raw
+
+
+def vouching(batch: EncodedBatch) -> np.ndarray:
+    """[B] which texts of a log fitted on itself say what is normal: those that do not call themselves failures.
+
+    A failure that comes often is no less a failure, where no history says that it is everyday; were it learnt from,
+    each of its lines would vouch for the others. In a log that is failures for the most part, all texts vouch.
+    """
+    severe = SeverityScorer().score(batch) >= SEVERE
+    n_severe, n_lines = int(batch.counts[severe].sum()), int(batch.counts.sum())
+    return ~severe if 2 * n_severe < n_lines else np.ones(len(batch), dtype=bool)
 
 
 def raw_scores(

@@ -9,7 +9,7 @@ from core.scoring.fusion import Fusion
 from core.scoring.tfidf import TfidfScorer
 
 SEPARATOR = "; "
-NEW_WORDS = "words of no other message: "
+NEW_WORDS = "words of no ordinary message: "
 N_WORDS, WORD_CHARS = 4, 40
 N_SCORERS = 3
 
@@ -28,7 +28,7 @@ def reasons(
         score: [B] fused scores, 0 to 1.
         calibrated: scorer name to [B] scores, 0 to 1.
         fusion: fitted; its weights say what counts.
-        tfidf: fitted, to name the words of no other message; or None.
+        tfidf: fitted, to name the words of no ordinary message; or None.
     """
     near = np.flatnonzero(score >= fusion.threshold_ / 2)
     unknown: list[list[str]] = [[]] * len(near)
@@ -44,7 +44,7 @@ def reasons(
 def reworded(
     former: list[str], levels: list[str], score: np.ndarray, calibrated: dict[str, np.ndarray], fusion: Fusion
 ) -> list[str]:
-    """Reasons after a change of weights or threshold; the words of no other message stay as they were found.
+    """Reasons after a change of weights or threshold; the words of no ordinary message stay as they were found.
 
     Args:
         former: what `reasons` said of the B texts.

@@ -1,5 +1,9 @@
 """Sessions: scored by their worst line, by which templates they hold how often, and by what follows what.
 
+A line counts for the less the more of the known sessions hold its template: inverse session frequency, as Lin et al.
+weigh events ("Log clustering based problem identification for online service systems", ICSE 2016). What each start of
+a service writes is rare among lines and yet no fault.
+
 Count vectors as evidence: Xu et al., "Detecting large-scale system problems by mining console logs", SOSP 2009; here
 weighted like words (rare templates weigh more, repeats on a log scale), and measured by the distance within which a
 share of all known sessions lies, so that a few broken sessions in the history do not make the next one normal. The
@@ -9,6 +13,7 @@ order of lines: next_template.py.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -24,6 +29,7 @@ from core.scoring.next_template import NextTemplate
 from core.scoring.terms import TermNeighbours
 
 SESSIONS_FILE = "sessions.json"
+FORMAT_NUMBER = 2  # a threshold holds for scores made the same way
 KIN_SHARE = 0.03  # of all sessions: a way to run that fewer take is not normal yet
 _SURPRISE_UNIT = 0.3  # nats a line above the ordinary session's
 _ORDER_WEIGHT = 0.5  # beside the worst line and the count vector, 1 each
@@ -71,7 +77,7 @@ class SessionScorer:
         self.next_template_ = NextTemplate().fit(named)
         surprise = self._surprise(rows, named).drop_nulls()
         self.ordinary_surprise_ = float(surprise.median() or 0.0)  # type: ignore[arg-type]
-        score = self._score(rows, named)
+        score = self._score(rows, named, self._worst_line(rows, sessions.counts, texts))
         ones = np.ones(len(score))
         if on_itself:
             self.threshold_ = max(between(np.unique(score)), upper_quantile(score, ones, MOST_FLAGGED))
@@ -91,7 +97,8 @@ class SessionScorer:
             is_anomaly (0/1), first_line_no.
         """
         rows = _documents(sessions.counts, texts)
-        score = self._score(rows, _named(sessions.transitions, texts))
+        worst = self._worst_line(rows, sessions.counts, texts)
+        score = self._score(rows, _named(sessions.transitions, texts), worst)
         return rows.select(
             "session",
             "n_lines",
@@ -106,6 +113,7 @@ class SessionScorer:
         self.count_vector_.save(folder / "count_vector")
         self.next_template_.save(folder)
         values = {
+            "format": FORMAT_NUMBER,
             "threshold": self.threshold_,
             "false_alarm_rate": self.false_alarm_rate,
             "ordinary_surprise": self.ordinary_surprise_,
@@ -122,22 +130,34 @@ class SessionScorer:
         next_template = NextTemplate.load(folder)
         try:
             values = json.loads((folder / SESSIONS_FILE).read_text("utf-8"))
+            if values.get("format") != FORMAT_NUMBER:
+                raise ValueError("written by another version")
             scorer = cls(float(values["false_alarm_rate"]))
             scorer.threshold_ = float(values["threshold"])
             scorer.ordinary_surprise_ = float(values["ordinary_surprise"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BundleError(f"{folder / SESSIONS_FILE}: damaged ({error}); train the model again") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BundleError(f"{folder / SESSIONS_FILE}: cannot be read ({error}); train the model again") from error
         scorer.next_template_ = next_template
         scorer.count_vector_ = CountVectors.load(folder / "count_vector")
         return scorer
 
-    def _score(self, rows: pl.DataFrame, named: pl.DataFrame) -> np.ndarray:
-        """[B] weighted mean of the three, each 0 to 1."""
+    def _score(self, rows: pl.DataFrame, named: pl.DataFrame, worst: np.ndarray) -> np.ndarray:
+        """[B] weighted mean of the three, each 0 to 1; `worst` as `_worst_line` gives it."""
         excess = (self._surprise(rows, named) - self.ordinary_surprise_).fill_null(0.0).to_numpy()
         order = calibrated(np.maximum(excess, 0.0) / _SURPRISE_UNIT)
-        total = rows["worst_line"].to_numpy() + calibrated(self._rarity(rows)) + _ORDER_WEIGHT * order
+        total = worst + calibrated(self._rarity(rows)) + _ORDER_WEIGHT * order
         fused: np.ndarray = np.round(total / (2 + _ORDER_WEIGHT), SCORE_DECIMALS)
         return fused
+
+    def _worst_line(self, rows: pl.DataFrame, counts: pl.DataFrame, texts: pl.DataFrame) -> np.ndarray:
+        """[B] the highest score of a session's lines, each times its template's inverse session frequency; 0 to 1."""
+        lines = counts.join(_words(texts).with_columns(texts["score"]), on="text_id", how="left")
+        lines = lines.join(self._learnt(rows), on="session", how="left")
+        weights = self.count_vector_.inverse_frequency(lines["word"].to_list(), lines["learnt"].to_numpy())
+        weighted = lines.select("session", pl.col("score") * pl.Series(weights))
+        worst = rows.join(weighted.group_by("session").max(), on="session", how="left", maintain_order="left")
+        scores: np.ndarray = worst["score"].to_numpy()
+        return scores
 
     def _rarity(self, rows: pl.DataFrame) -> np.ndarray:
         # Sessions repeat each other, so each distinct document is compared once.
@@ -149,10 +169,13 @@ class SessionScorer:
         return distance
 
     def _surprise(self, rows: pl.DataFrame, named: pl.DataFrame) -> pl.Series:
-        """Nats a line [B]; null for sessions of one line. A session is known by its count vector."""
-        learnt = rows.select("session", pl.col("document").is_in(self.count_vector_.texts_).alias("learnt"))
-        found = self.next_template_.surprise(named.join(learnt, on="session", how="inner"))
+        """Nats a line [B]; null for sessions of one line."""
+        found = self.next_template_.surprise(named.join(self._learnt(rows), on="session", how="inner"))
         return rows.join(found, on="session", how="left", maintain_order="left")["surprise"]
+
+    def _learnt(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """session, learnt: whether it is among those learnt from; a session is known by its count vector."""
+        return rows.select("session", pl.col("document").is_in(self.count_vector_.texts_).alias("learnt"))
 
 
 class CountVectors(TermNeighbours):
@@ -164,6 +187,21 @@ class CountVectors(TermNeighbours):
     def terms(text: str) -> list[str]:
         """The templates of a document, in order, repeated as often as they stand there."""
         return text.split(" ")
+
+    def inverse_frequency(self, templates: list[str], learnt: np.ndarray) -> np.ndarray:
+        """How few of the known sessions hold a template, on a log scale.
+
+        Args:
+            templates: names of templates, one a session and template.
+            learnt: [N] bool, whether that session is among the known ones: it is then left out.
+
+        Returns:
+            [N] 1 for a template that no known session holds, down to 0 for one that all of them hold.
+        """
+        others = np.array([self._lines_with.get(template, 0) for template in templates], dtype=np.int64) - learnt
+        n_sessions = int(self.counts_.sum())
+        weight: np.ndarray = 1.0 - np.log1p(np.maximum(others, 0)) / math.log1p(n_sessions)
+        return weight
 
     def score(self, batch: EncodedBatch) -> np.ndarray:
         """Distance within which KIN_SHARE of the known sessions lie, in mean pairwise distances.
@@ -199,11 +237,10 @@ def _named(transitions: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _documents(counts: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
-    """One row a session: session, document, n_lines, worst_line, first_line_no."""
-    words = _words(texts).with_columns(texts["score"])
+    """One row a session: session, document, n_lines, first_line_no."""
     repeats = pl.col("count").log(2).floor().cast(pl.Int64) + 1
     first = pl.col("first_line_no") if "first_line_no" in counts.columns else pl.lit(0)
-    rows = counts.join(words, on="text_id", how="left")
+    rows = counts.join(_words(texts), on="text_id", how="left")
     rows = rows.with_columns(repeats.alias("repeats"), first.alias("first_line_no"))
     documents = (
         rows.sort("session", "word")
@@ -211,7 +248,6 @@ def _documents(counts: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
         .agg(
             pl.col("word").repeat_by("repeats").explode().str.join(" ").alias("document"),
             pl.col("count").sum().alias("n_lines"),
-            pl.col("score").max().alias("worst_line"),
             pl.col("first_line_no").min(),
         )
     )

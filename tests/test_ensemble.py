@@ -1,0 +1,56 @@
+"""Fitting the scorers together: who is learnt from, on a history and on the log itself."""
+
+import numpy as np
+
+from core.config import ScoringConfig
+from core.records import EncodedBatch, Scorer
+from core.scoring import scorer_class
+from core.scoring.ensemble import fit_scorers, vouching
+
+WEIGHTS = {"novelty": 0.6, "tfidf": 0.3, "severity": 0.7}
+USUAL = [f"job {word} started on queue" for word in ("alpha", "beta", "gamma", "delta")]
+
+
+def batch_of(rows: list[tuple[str, int, str]]) -> EncodedBatch:
+    texts, counts, levels = zip(*rows, strict=True)
+    return EncodedBatch(texts=list(texts), counts=np.array(counts, dtype=np.int64), levels=list(levels))
+
+
+def scores(rows: list[tuple[str, int, str]], *, on_itself: bool) -> dict[str, dict[str, float]]:
+    """Scorer to text to raw score."""
+    batch = batch_of(rows)
+    scorers: dict[str, Scorer] = {name: scorer_class(name)() for name in WEIGHTS}
+    held_back = np.zeros(len(batch), dtype=bool)
+    _, raw = fit_scorers(scorers, ScoringConfig(weights=WEIGHTS), batch, held_back, on_itself=on_itself)
+    return {name: dict(zip(batch.texts, values.tolist(), strict=True)) for name, values in raw.items()}
+
+
+def test_warnings_and_worse_do_not_vouch() -> None:
+    rows = [("started", 50, "info"), ("disk full", 9, "warning"), ("went away", 9, "critical"), ("read error", 9, "")]
+    assert vouching(batch_of(rows)).tolist() == [True, False, False, False]
+
+
+def test_all_vouch_in_a_log_of_failures() -> None:
+    assert vouching(batch_of([("started", 10, "info"), ("disk full", 10, "error")])).all()
+    assert vouching(batch_of([("disk full", 1, "error")])).all()
+
+
+FREQUENT_FAILURE = [*((text, 20, "info") for text in USUAL), ("tlb fault", 30, "critical"), ("cache fault", 1, "info")]
+
+
+def test_a_frequent_failure_does_not_hide_behind_its_own_lines() -> None:
+    alone = scores(FREQUENT_FAILURE, on_itself=True)
+    assert alone["novelty"]["tlb fault"] == 1.0
+    assert alone["tfidf"]["tlb fault"] > max(alone["tfidf"][text] for text in USUAL)
+    learnt = scores(FREQUENT_FAILURE, on_itself=False)
+    assert learnt["novelty"]["tlb fault"] < 0.02
+    assert learnt["tfidf"]["tlb fault"] < alone["tfidf"]["tlb fault"]
+
+
+def test_nothing_is_held_back_from_a_log_fitted_on_itself() -> None:
+    batch = batch_of([("started", 50, "info"), *((f"lost {n}", 1, "error") for n in range(9))])
+    scorers: dict[str, Scorer] = {name: scorer_class(name)() for name in WEIGHTS}
+    held_back = np.array([True] + [False] * 9)  # the only text that vouches
+    fusion, raw = fit_scorers(scorers, ScoringConfig(weights=WEIGHTS), batch, held_back, on_itself=True)
+    fused = fusion.combine(fusion.calibrate(raw))
+    assert fused[0] < fusion.threshold_ <= fused[1:].min()
