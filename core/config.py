@@ -124,7 +124,7 @@ class ScoringConfig:
 
 def default_flow_weights() -> dict[str, float]:
     """Weights of a flow's fused score; the key order is the order of columns."""
-    return {"knn": 0.5, "density": 1.0, "autoencoder": 1.0, "likelihood": 1.0, "novelty": 0.5}
+    return {"knn": 1.0, "density": 0.25, "autoencoder": 0.25, "likelihood": 1.0}
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,9 @@ from core.config import TrafficConfig
 from core.errors import BundleError, InputError, WorkbenchError
 from core.records import EncodedBatch, Flow, Measure, Progress, Scorer, no_measure, no_progress
 from core.scoring import scorer_class
+from core.scoring.context import CONTEXT, raised
 from core.scoring.ensemble import fit_scorers, hold_back, load_scorers, raw_scores, save_scorers
+from core.scoring.flow_context import LEAST_RATE, burst_limit, flow_contexts, rates
 from core.scoring.fusion import Fusion
 from core.tokenization.hex_text import MASK, TSK, FlowTokenizer, FlowTokens
 
@@ -33,6 +35,24 @@ if TYPE_CHECKING:
 
 FORMAT_NUMBER = 1
 LIBRARIES = ("torch", "numpy", "polars")
+
+
+@dataclasses.dataclass(frozen=True)
+class JudgedFlows:
+    """What `FlowDetector.judge` makes of N flows.
+
+    Attributes:
+        scores: a row a flow, as `score` gives them; context too where that was asked for.
+        texts: the tokens of each flow.
+        rows: [N] int64, the row of each flow's text in `surprise`.
+        surprise: [M, T] float32 of each distinct text's tokens in nats beyond what the network expected it to be, 0 or
+            more, higher is stranger; NaN past the last.
+    """
+
+    scores: pl.DataFrame
+    texts: list[FlowTokens]
+    rows: np.ndarray
+    surprise: np.ndarray
 
 
 class FlowDetector:
@@ -180,23 +200,47 @@ class FlowDetector:
         return self.fusion_.threshold_
 
     def score(self, flows: Sequence[Flow], progress: Progress = no_progress) -> pl.DataFrame:
-        """Scores of flows.
+        """Scores of flows, each judged alone.
 
         Returns:
             A row a flow, in order: score (0 to 1, higher is more abnormal), is_anomaly (0/1), raw_<scorer> and
             <scorer> (calibrated, 0 to 1) for each scorer.
         """
-        texts, _, _ = self._distinct(flows)
-        row_of = {_name(text): row for row, text in enumerate(texts)}
-        batch = self._batch(texts, np.ones(len(texts), np.int64), progress)
+        return self.judge(flows, progress).scores
+
+    def judge(self, flows: Sequence[Flow], progress: Progress = no_progress, *, context: bool = False) -> JudgedFlows:
+        """Scores of flows, and what the network read of them.
+
+        Args:
+            flows: any number, in the order they ended.
+            progress: told the flows read.
+            context: raise the score of a flow whose source has other unusual flows among those given, or too many a
+                second (core/scoring/flow_context.py); the scores gain the column context, 0 to 1. A source is an
+                address; no scorer sees it.
+        """
+        texts = [self.tokenizer_.encode(flow) for flow in flows]
+        row_of: dict[str, int] = {}
+        rows = [row_of.setdefault(_name(text), len(row_of)) for text in texts]
+        first_of = dict(zip(reversed(rows), reversed(texts), strict=True))  # row to the first flow that has the text
+        distinct = [first_of[row] for row in range(len(row_of))]
+        batch = self._batch(distinct, np.ones(len(distinct), np.int64), progress)
         raw = raw_scores(self.scorers_, batch, progress)
         calibrated = self.fusion_.calibrate(raw)
-        score = self.fusion_.combine(calibrated)
-        columns: dict[str, Any] = {"score": score, "is_anomaly": (score >= self.threshold_).astype(np.int8)}
+        columns: dict[str, Any] = {"score": self.fusion_.combine(calibrated)}
         for name in self.scorers_:
             columns |= {f"raw_{name}": raw[name], name: calibrated[name]}
-        names = [_name(self.tokenizer_.encode(flow)) for flow in flows]
-        return pl.DataFrame(columns)[[row_of[name] for name in names]]
+        scores = pl.DataFrame(columns)[rows]
+        if context:
+            beside = flow_contexts(
+                *_sources(flows), rows, columns["score"], self.fusion_.ordinary_, self.facts_.get("burst", LEAST_RATE)
+            )
+            scores = scores.with_columns(
+                pl.Series("score", raised(scores["score"].to_numpy(), beside)), pl.Series(CONTEXT, beside)
+            )
+        flagged = (pl.col("score") >= self.threshold_).cast(pl.Int8).alias("is_anomaly")
+        scores = scores.select("score", flagged, pl.exclude("score"))
+        assert batch.token_surprise is not None  # noqa: S101  _batch fills it
+        return JudgedFlows(scores, texts, np.array(rows, np.int64), batch.token_surprise)
 
     def answer(self, flows: Sequence[Flow], task: str, progress: Progress = no_progress) -> pl.DataFrame:
         """What the network answers of each flow.
@@ -331,7 +375,9 @@ class FlowDetector:
             counts=counts,
             levels=[""] * len(texts),
             embeddings=encoded.embeddings,
-            token_surprise=encoded.surprise[:, 2:],  # the prompt's own tokens say nothing of the flow
+            # Beyond what the network itself expects: random and encrypted bytes surprise it as much as it foresaw. The
+            # prompt's own tokens say nothing of the flow.
+            token_surprise=np.maximum(encoded.surprise - encoded.entropy, 0.0)[:, 2:],
         )
 
     def _facts(self, flows: Sequence[Flow], texts: Sequence[FlowTokens], started: dt.datetime) -> dict[str, Any]:
@@ -343,9 +389,15 @@ class FlowDetector:
             "data_sha256": digest.hexdigest(),
             "seconds": round((dt.datetime.now(dt.UTC) - started).total_seconds(), 1),
             "threshold": self.threshold_,
+            "burst": burst_limit(rates(*_sources(flows))),
             "precision": self.encoder_.precision,
             "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
         }
+
+
+def _sources(flows: Sequence[Flow]) -> tuple[list[str], list[float]]:
+    """Who began each flow, and when."""
+    return [flow.key[1] for flow in flows], [flow.first_utc for flow in flows]
 
 
 def _tokenizer(config: TrafficConfig) -> FlowTokenizer:

@@ -1,7 +1,7 @@
 """Record the sample logs again: real servers, clients and attack tools on hosts that exist only meanwhile.
 
-    sudo python sample_logs/record.py [web|auth|all]     four minutes and six to ten
-    python sample_logs/record.py counts                  the tables of the README
+    sudo python sample_logs/record.py [web|auth|traffic|all]     four minutes, six to ten, and six
+    python sample_logs/record.py counts                          the tables of the README
 
 It runs in mount, network, process and host-name namespaces of its own: nothing outside `sample_logs/` is changed,
 and the kernel ends every process and mount with it.
@@ -18,10 +18,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from recording import auth, labels, network, web
+from recording import auth, labels, network, traffic, web
 
 FOLDER = Path(__file__).resolve().parent
-SERVICES = {"web": (web.record, FOLDER / "web_access"), "auth": (auth.record, FOLDER / "auth")}
+SERVICES = {
+    "web": (web.record, labels.summary, FOLDER / "web_access"),
+    "auth": (auth.record, labels.summary, FOLDER / "auth"),
+    "traffic": (traffic.record, traffic.summary, FOLDER / "traffic"),
+}
 # Debian package of each program the recording starts.
 PACKAGES = {
     "apache2": "apache2",
@@ -40,6 +44,19 @@ PACKAGES = {
     "gobuster": "gobuster",
     "tcpdump": "tcpdump",
     "ip": "iproute2",
+    # Of the traffic sample only.
+    "dnsmasq": "dnsmasq-base",
+    "vsftpd": "vsftpd",
+    "smtpd": "opensmtpd",
+    "rsync": "rsync",
+    "redis-server": "redis-server",
+    str(traffic.traffic_servers.POSTGRES / "initdb"): "postgresql",
+    "dig": "bind9-dnsutils",
+    "ping": "iputils-ping",
+    "openssl": "openssl",
+    "slowhttptest": "slowhttptest",
+    "hping3": "hping3",
+    "ethtool": "ethtool",
 }
 log = logging.getLogger("record")
 
@@ -55,7 +72,8 @@ def main() -> None:
     names = list(SERVICES) if arguments.what in ("all", "counts") else [arguments.what]
     if arguments.what == "counts":
         for name in names:
-            log.info("%s\n\n%s\n", name, labels.summary(SERVICES[name][1]))
+            _, summary, folder = SERVICES[name]
+            log.info("%s\n\n%s\n", name, summary(folder))
     elif arguments.scratch:
         record(names[0], arguments.seed, arguments.scratch)
     else:
@@ -85,11 +103,11 @@ def inside(name: str, seed: int) -> None:
 
 def record(name: str, seed: int, scratch: Path) -> None:
     """Record one service; we are inside."""
-    recorder, folder = SERVICES[name]
+    recorder, summary, folder = SERVICES[name]
     network.open_bridge()
     root = network.private_root(scratch)
     recorder(root, scratch, folder, seed)
-    log.info("%s\n\n%s", name, labels.summary(folder))
+    log.info("%s\n\n%s", name, summary(folder))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,15 @@
 import socket
 import struct
 from collections.abc import Sequence
+from pathlib import Path
 
+import polars as pl
+
+from core.config import FlowConfig
+from core.ingest.flows import read_flows
 from core.records import Flow, Packet
+from core.store.flow_runs import PACKETS_SCHEMA, FlowRunWriter
+from core.workbench.traffic import flow_rows
 
 START = 1_700_000_000
 ETHERNET = 1
@@ -75,3 +82,38 @@ def udp(source: tuple[str, int], destination: tuple[str, int], payload: bytes) -
 def ethernet(packet: bytes) -> bytes:
     """A frame around an IPv4 packet."""
     return bytes.fromhex("020000000001 020000000002 0800") + packet
+
+
+HOSTILE = b"<img src=x onerror=window.pwned=1> :red[x]"
+FACTS = {
+    "name": "office **bold**.pcap", "captures": ["/a/office.pcap"], "model": "m", "n_packets": 9, "threshold": 0.5,
+    "scorers": ["knn", "likelihood"], "weights": {"knn": 1.0, "likelihood": 1.0}, "tasks": ["application"],
+    "masked": True, "left_out": {"not IP": 3}, "first_left_out": [("office.pcap", 4, "not IP")], "seconds": 1.5,
+}  # fmt: skip
+
+
+def store_flow_run(run_id: str, folder: Path) -> str:
+    """Three flows, the second flagged; each of its bytes surprises by 9 nats where it is not masked."""
+    path = folder / "office.pcap"
+    packets = [udp((f"192.0.2.{n}", 40_000 + n), ("192.0.2.9", 53), HOSTILE * n) for n in (1, 2, 3)]
+    path.write_bytes(pcap([ethernet(packet) for packet in packets]))
+    flows = list(read_flows([path], FlowConfig()))
+    judged = pl.DataFrame(
+        {
+            "score": [0.1, 0.9, 0.2], "is_anomaly": [0, 1, 0], "context": [0.0, 0.4, 0.0],
+            "knn": [0.1, 0.8, 0.2], "likelihood": [0.1, 0.6, 0.2],
+            "application": ["dns", "odd", "dns"], "application_probability": [0.9, 0.6, 0.8],
+        }
+    )  # fmt: skip
+    rows = []
+    for number, flow in enumerate(flows):
+        packet = flow.packets[0]
+        hidden = bytes(12 <= at < 20 for at in range(len(packet.data)))
+        surprise = [float("nan") if is_hidden else 9.0 if number == 1 else 0.5 for is_hidden in hidden]
+        time_us = round(packet.time * 1e6)
+        rows.append((number, 1, time_us, packet.forward, packet.length, packet.data, hidden, surprise))
+    with FlowRunWriter(run_id) as writer:
+        table = pl.concat([flow_rows(flows), judged], how="horizontal")
+        writer.add(table, pl.DataFrame(rows, schema=PACKETS_SCHEMA, orient="row"))
+        writer.finish(dict(FACTS))
+    return run_id

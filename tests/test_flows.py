@@ -10,13 +10,13 @@ import pytest
 
 from core.config import FlowConfig
 from core.ingest.flows import FlowTable, flow_statistics, read_flows
-from core.ingest.frames import ACK, FIN, NO_FLAGS, RST, SYN, reverse_key
+from core.ingest.frames import ACK, FIN, NO_FLAGS, RST, SYN, TCP, UDP, reverse_key
 from core.ingest.pcap import CaptureCounts
 from core.records import ENDINGS, Flow, Packet
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = Path(__file__).with_name("golden") / "conversations.csv"
-CAPTURES = ["sample_logs/auth/val.pcap.gz", "sample_logs/web_access/val.pcap.gz"]
+CAPTURES = [f"sample_logs/{name}/val.pcap.gz" for name in ("auth", "web_access", "traffic")]
 UNLIMITED = FlowConfig(idle_seconds=math.inf, active_seconds=math.inf, open_flows=1_000_000)
 
 A_TO_B = bytes((6, 192, 0, 2, 1, 192, 0, 2, 2, 0, 10, 0, 20))
@@ -146,6 +146,7 @@ def conversations(capture: str) -> list[list[str]]:
             f"{flow.first_utc:.6f}", f"{flow.last_utc:.6f}",
         ]
         for flow in read_flows([ROOT / capture], UNLIMITED)
+        if flow.key[0] in (TCP, UDP)  # tshark has no streams of ICMP
     )  # fmt: skip
 
 
@@ -159,17 +160,19 @@ def test_flows_are_the_conversations_that_tshark_finds(capture: str) -> None:
 
 def tshark_conversations(capture: str) -> list[list[str]]:
     """tshark's streams of a capture, summed over its packets; the golden table is made of these."""
-    names = ["tcp.stream", "ip.src", "tcp.srcport", "ip.dst", "tcp.dstport", "frame.len", "frame.time_epoch"]
-    fields = [part for name in names for part in ("-e", name)]
+    names = ["tcp.stream", "udp.stream", "ip.src", "ip.dst", "tcp.srcport", "udp.srcport", "tcp.dstport", "udp.dstport"]
+    fields = [part for name in [*names, "frame.len", "frame.time_epoch"] for part in ("-e", name)]
+    wanted = ["-Y", "(tcp || udp) && !icmp"]  # an ICMP error quotes the packet it speaks of
     output = subprocess.run(
-        ["tshark", "-r", ROOT / capture, "-T", "fields", *fields], capture_output=True, text=True, check=True
+        ["tshark", "-r", ROOT / capture, *wanted, "-T", "fields", *fields], capture_output=True, text=True, check=True
     ).stdout
-    streams: dict[str, list] = {}
+    streams: dict[tuple[str, str], list] = {}
     for line in output.splitlines():
-        stream, source, source_port, destination, port, length, time = line.split("\t")
-        row = streams.setdefault(
-            stream, [capture, "6", source, source_port, destination, port, 0, 0, 0, 0, f"{float(time):.6f}", ""]
-        )
+        tcp, udp, source, destination, *ports, length, time = line.split("\t")
+        source_port, port = ports[0] or ports[1], ports[2] or ports[3]
+        protocol = str(TCP if tcp else UDP)
+        first = [capture, protocol, source, source_port, destination, port, 0, 0, 0, 0, f"{float(time):.6f}", ""]
+        row = streams.setdefault((protocol, tcp or udp), first)
         at = 6 if row[2:4] == [source, source_port] else 8
         row[at] += 1
         row[at + 1] += int(length)

@@ -122,6 +122,8 @@ def test_surprise_is_the_exact_likelihood_and_the_mean_leaves_padding_out(networ
             log_p = network.token_logits(hidden).log_softmax(-1)
         expected = [-log_p[at - 1, prompt.ids[at]].item() for at in range(1, len(prompt.ids))]
         np.testing.assert_allclose(encoded.surprise[row, 1 : len(prompt.ids)], expected, atol=1e-4)
+        mean = -(log_p.exp() * log_p).sum(-1)[:-1]  # of the surprise, over what the network expects
+        np.testing.assert_allclose(encoded.entropy[row, 1 : len(prompt.ids)], mean, atol=1e-4)
         np.testing.assert_allclose(encoded.embeddings[row], hidden.mean(0), atol=1e-4)
         np.testing.assert_allclose(encoded.last[row], hidden[-1], atol=1e-4)
 

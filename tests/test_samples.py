@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from core.ingest.flow_labels import FlowLabels
+from core.ingest.flows import read_flows
+
 SAMPLES = Path(__file__).parents[1] / "sample_logs"
 SERVICES = ["web_access", "auth"]
 ADDRESS = re.compile(r"(?<![\d.])(?<!\w/)\d{1,3}(?:\.\d{1,3}){3}(?![\d.])")  # not Chrome/124.0.0.0
@@ -118,6 +121,38 @@ def test_each_kind_is_in_the_readme() -> None:
 
 
 def test_the_folder_is_small_and_holds_no_other_text_files() -> None:
-    assert sum(file.stat().st_size for file in SAMPLES.rglob("*") if file.is_file()) < 8_000_000
+    assert sum(file.stat().st_size for file in SAMPLES.rglob("*") if file.is_file()) < 14_000_000
     for file in SAMPLES.rglob("*.txt"):
         assert file.stem in ("train", "val", "test") or "synthetic" in file.name, file
+
+
+TRAFFIC = SAMPLES / "traffic"
+
+
+def flow_labels_of(split: str) -> list[dict[str, str]]:
+    with (TRAFFIC / f"{split}.flows.csv").open(encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_each_flow_of_the_traffic_captures_has_its_label() -> None:
+    applications = {"http", "https", "ssh", "dns", "smtp", "ftp", "rsync", "postgresql", "redis"}
+    for split in ("train", "val", "test"):
+        rows = flow_labels_of(split)
+        assert list(rows[0])[-3:] == ["label", "kind", "application"]
+        flows = list(read_flows([TRAFFIC / f"{split}.pcap.gz"]))
+        labels = FlowLabels(TRAFFIC / f"{split}.flows.csv").of(flows)
+        assert None not in labels
+        attacks = labels.count("1") / len(labels)
+        assert attacks == 0 if split == "train" else 0.2 <= attacks <= 0.4, (split, attacks)
+        assert {row["application"] for row in rows if row["label"] == "0"} >= applications
+        for row in rows:
+            is_attack = row["kind"] != "normal" and not row["kind"].startswith("oddity:")
+            assert row["label"] == str(int(is_attack)), row
+            ends = row["source"], row["destination"]
+            assert is_attack == any(end.startswith("203.0.113.") for end in ends), row
+            assert all(end.startswith((*DOCUMENTED, "::", "fe80::", "ff02::")) for end in ends), row
+    assert len({row["kind"] for row in flow_labels_of("test")}) > 20
+
+
+def test_the_traffic_captures_are_small() -> None:
+    assert sum(path.stat().st_size for path in TRAFFIC.iterdir()) < 6_000_000

@@ -120,14 +120,15 @@ def finetune(
 @traffic.command()
 @click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
 @click.option("--model", help="Name or folder of a model; without one, learn from the CAPTUREs themselves.")
+@click.option("--alone", is_flag=True, help="Judge each flow alone, not in the context of its source.")
 @click.option("--output", type=click.Path(path_type=Path), help="OUT.csv, .jsonl or .parquet; a row a flow.")
 @click.option("--json", "as_json", is_flag=True, help="Counts for machines in place of flows.")
-def score(captures: tuple[str, ...], model: str | None, output: Path | None, as_json: bool) -> None:
+def score(captures: tuple[str, ...], model: str | None, alone: bool, output: Path | None, as_json: bool) -> None:
     """Score flows without labels; print them, or write them with every scorer and answer."""
     from core import workbench
 
     show = None if as_json or output else _print_scores
-    info = workbench.score_flows(captures, model, output, progress=progress_line(), show=show)
+    info = workbench.score_flows(captures, model, output, progress=progress_line(), show=show, context=not alone)
     if as_json:
         print_json(dataclasses.asdict(info))
         return
@@ -165,11 +166,12 @@ def classify(captures: tuple[str, ...], model: str, task: str, output: Path | No
 @click.option("--column", default="label", show_default=True, help="Of the CSV: the one that holds the labels.")
 @click.option("--model", required=True, help="Name or folder of a model.")
 @click.option("--task", help="Measure its answers; without it the unlabelled score is measured.")
-def evaluate(captures: tuple[str, ...], labels: Path, column: str, model: str, task: str | None) -> None:
+@click.option("--alone", is_flag=True, help="Judge each flow alone, not in the context of its source.")
+def evaluate(captures: tuple[str, ...], labels: Path, column: str, model: str, task: str | None, alone: bool) -> None:
     """Measure a model on labelled flows; one JSON object."""
     from core import workbench
 
-    print_json(workbench.evaluate_flows(captures, labels, model, task, column, progress_line()))
+    print_json(workbench.evaluate_flows(captures, labels, model, task, column, progress_line(), context=not alone))
 
 
 def _tell(info: FlowModelInfo, as_json: bool) -> None:

@@ -19,7 +19,7 @@ from core.networks.encoder import has_bfloat16
 from core.networks.netgpt import Cache, NetGpt
 from core.records import Progress, no_progress
 
-BATCH_TOKENS = 8_192  # of a batch, padding included
+BATCH_TOKENS = 2_048  # of a batch, padding included; more leaves the cache and is slower
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,11 +31,13 @@ class EncodedFlows:
         last: [N, D] float32, the hidden state of its last token, which has read all of them.
         surprise: [N, T] float32 in nats, 0 or more, higher is stranger: -ln p of each token given those before it; NaN
             for the first, which nothing stands before, and past the last.
+        entropy: [N, T] float32 in nats, the surprise that the network itself expects in that place; NaN likewise.
     """
 
     embeddings: np.ndarray
     last: np.ndarray
     surprise: np.ndarray
+    entropy: np.ndarray
 
 
 class FlowEncoder:
@@ -66,19 +68,25 @@ class FlowEncoder:
             ValueError: where a prompt is empty or too long for the network.
         """
         n, width = len(prompts), self.config.hidden_size
+        longest = max((len(prompt.ids) for prompt in prompts), default=0)
         encoded = EncodedFlows(
             embeddings=np.empty((n, width), np.float32),
             last=np.empty((n, width), np.float32),
-            surprise=np.full((n, max((len(prompt.ids) for prompt in prompts), default=0)), np.nan, np.float32),
+            surprise=np.full((n, longest), np.nan, np.float32),
+            entropy=np.full((n, longest), np.nan, np.float32),
         )
         for rows, batch in self._batches(prompts, progress):
             hidden = self._layers(batch.ids, batch.segments).float()  # [B, T, D]
             encoded.embeddings[rows] = ((hidden * batch.real[..., None]).sum(1) / batch.lengths[:, None]).numpy()
             encoded.last[rows] = hidden[torch.arange(len(rows)), batch.lengths - 1].numpy()
             log_p = self.network.token_logits(hidden[:, :-1]).log_softmax(-1)  # [B, T-1, V]
-            picked = -log_p.gather(2, batch.ids[:, 1:, None])[..., 0]
-            picked[~batch.real[:, 1:]] = torch.nan
-            encoded.surprise[rows, 1 : batch.ids.shape[1]] = picked.numpy()
+            found = (
+                (encoded.surprise, -log_p.gather(2, batch.ids[:, 1:, None])[..., 0]),
+                (encoded.entropy, -(log_p.exp() * log_p).sum(-1)),
+            )
+            for kept, values in found:
+                values[~batch.real[:, 1:]] = torch.nan
+                kept[rows, 1 : batch.ids.shape[1]] = values.numpy()
         return encoded
 
     @torch.inference_mode()

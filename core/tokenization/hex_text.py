@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import random
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from core.records import Flow
-from core.tokenization.packet_fields import packet_fields, runs
+from core.records import Flow, Packet
+from core.tokenization.packet_fields import PacketFields, packet_fields, runs
 from core.tokenization.server_names import NameHider
 
 PAD, PCK, TSK, MASK, HIDDEN, FORWARD, BACKWARD, EOS = range(8)
@@ -79,14 +79,10 @@ class FlowTokenizer:
         ids: list[int] = []
         segments: list[int] = []
         offsets: list[int] = []
-        names = NameHider()
         order = None
         if self.shuffle_seed is not None and flow.packets:  # not the same for every flow
             order = random.Random(self.shuffle_seed << 32 | zlib.crc32(flow.packets[0].data))  # noqa: S311
-        for number, packet in enumerate(flow.packets[: self.max_packets], start=1):
-            fields = packet_fields(packet.data, self.masked)
-            if self.masked and self.hide_names:
-                names.hide(fields, packet.forward)
+        for number, (packet, fields) in enumerate(self._packets(flow), start=1):
             spans = []
             for header in fields.headers:
                 if order is not None:
@@ -128,6 +124,18 @@ class FlowTokenizer:
             elif token >= FIRST_BYTE:
                 packet.append(token - FIRST_BYTE)
         return [*packets, bytes(packet)] if packet else packets
+
+    def hidden(self, flow: Flow) -> list[bytes]:
+        """For each packet that is told, and each of its bytes, 1 where it is hidden and 0 where it may be seen."""
+        return [bytes(fields.hidden) for _, fields in self._packets(flow)]
+
+    def _packets(self, flow: Flow) -> Iterator[tuple[Packet, PacketFields]]:
+        names = NameHider()
+        for packet in flow.packets[: self.max_packets]:
+            fields = packet_fields(packet.data, self.masked)
+            if self.masked and self.hide_names:
+                names.hide(fields, packet.forward)
+            yield packet, fields
 
     def _units(self, data: bytearray) -> list[int]:
         if self.unit_bytes == 1:

@@ -22,17 +22,19 @@ from core.cards import write_flow_card
 from core.config import FlowConfig, TrafficConfig, models_folder
 from core.errors import BundleError, InputError
 from core.evaluate import Labelled, answer_metrics, report
-from core.flow_detector import FORMAT_NUMBER, FlowDetector
+from core.flow_detector import FORMAT_NUMBER, FlowDetector, JudgedFlows
 from core.ingest.flow_labels import FlowLabels
 from core.ingest.flows import read_flows
 from core.ingest.pcap import CaptureCounts
 from core.records import Flow, Measure, Progress, no_measure, no_progress
+from core.scoring.context import CONTEXT
 from core.store.result_file import ResultFile
 from core.workbench.models import check_model_name
 from core.workbench.traffic import flow_parts, flow_rows
 
 BENIGN = ("0", "benign", "normal", "background")
-"""Labels of flows that are no attack."""
+ODDITY = "oddity:"
+"""Labels of flows that are no attack: these, and what begins so."""
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,8 @@ def score_flows(
     config: TrafficConfig | None = None,
     progress: Progress = no_progress,
     show: Callable[[pl.DataFrame], None] | None = None,
+    *,
+    context: bool = True,
 ) -> FlowScoreInfo:
     """Score the flows of captures without labels, a row each, in the order they end.
 
@@ -167,11 +171,13 @@ def score_flows(
     Args:
         captures: pcap or pcapng, plain or compressed, or "-".
         model: a bundle's name or folder; None learns from the captures themselves, their attacks still inside.
-        output: a file *.csv, *.jsonl or *.parquet: what `flow_rows` gives, score, is_anomaly, each scorer (calibrated),
-            and for each task that the bundle was taught <task> and <task>_probability.
+        output: a file *.csv, *.jsonl or *.parquet: what `flow_rows` gives, score, is_anomaly, context, each scorer
+            (calibrated), and for each task that the bundle was taught <task> and <task>_probability.
         config: settings of a fit on the captures themselves.
         progress: told bytes read and flows done.
         show: given the rows in parts.
+        context: raise the score of a flow whose source has other unusual flows, or too many a second, among the 10,000
+            that ended with it (FlowDetector.judge). Without it each flow is judged alone.
 
     Raises:
         WorkbenchError: input, bundle or output cannot be used.
@@ -187,7 +193,7 @@ def score_flows(
     with ExitStack() as stack:
         file = stack.enter_context(ResultFile(output)) if output else None
         for part in itertools.chain([[]], flow_parts(flows)):  # the empty one first: a header even of nothing
-            rows = _judged(detector, part, progress)
+            rows = judged_rows(detector, part, detector.judge(part, progress, context=context), progress)
             n_flows, n_flagged = n_flows + len(rows), n_flagged + int(rows["is_anomaly"].sum())
             if file:
                 file.write(rows)
@@ -243,6 +249,8 @@ def evaluate_flows(
     task: str | None = None,
     column: str = "label",
     progress: Progress = no_progress,
+    *,
+    context: bool = True,
 ) -> dict[str, Any]:
     """Measure a bundle on labelled flows, each counted once.
 
@@ -250,10 +258,11 @@ def evaluate_flows(
         captures: their flows.
         labels: a CSV (core/ingest/flow_labels.py).
         model: a bundle's name or folder.
-        task: measure its answers to this task; None measures the unlabelled score, where every label but BENIGN is an
-            attack.
+        task: measure its answers to this task; None measures the unlabelled score, where every label but BENIGN, and
+            those that begin with "oddity:", is an attack.
         column: of the CSV.
         progress: told bytes read and flows done.
+        context: as for `score_flows`.
 
     Returns:
         Of a task what `core.evaluate.answer_metrics` gives, of the score what `core.evaluate.report` gives; with model,
@@ -271,11 +280,12 @@ def evaluate_flows(
     if task is not None:
         answers = detector.answer(flows, task, progress)["answer"].to_list()
         return head | answer_metrics(given, answers)
-    rows = detector.score(flows, progress)
+    judged = [detector.judge(part, progress, context=context).scores for part in flow_parts(iter(found))]
+    rows = pl.concat(judged)[kept]
     kinds = np.array(["" if label.lower() in BENIGN else label for label in given])
     labelled = Labelled(
         text_ids=rows.select(pl.struct(pl.all()).rank("dense"))[:, 0].to_numpy().astype(np.int64),
-        labels=(kinds != "").astype(np.int8),
+        labels=((kinds != "") & ~np.char.startswith(kinds, ODDITY)).astype(np.int8),
         kinds=kinds,
         lines=np.ones(len(rows)),
         fused=rows["score"].to_numpy(),
@@ -291,10 +301,12 @@ def _labels(path: Path, column: str, flows: Sequence[Flow]) -> list[str | None]:
     return labels
 
 
-def _judged(detector: FlowDetector, flows: Sequence[Flow], progress: Progress) -> pl.DataFrame:
+def judged_rows(
+    detector: FlowDetector, flows: Sequence[Flow], judged: JudgedFlows, progress: Progress = no_progress
+) -> pl.DataFrame:
     """Rows of flows with their scores and answers."""
-    scored = detector.score(flows, progress)
-    parts = [flow_rows(flows), scored.select("score", "is_anomaly", *detector.scorers_)]
+    scores = [name for name in ("score", "is_anomaly", CONTEXT) if name in judged.scores.columns]
+    parts = [flow_rows(flows), judged.scores.select(*scores, *detector.scorers_)]
     for task in detector.tasks_.tasks:
         if task.labels:
             parts.append(_answered(detector, flows, task.name, progress))

@@ -68,7 +68,7 @@ def record(root: Path, scratch: Path, folder: Path, seed: int) -> None:
     """Record the three splits, one after the other, from one running server."""
     server = Host(NAME, [SERVER])
     run("hostname", NAME)
-    _make_accounts(root, scratch)
+    make_accounts(root, scratch)
     said = scratch / "said"
     syslog = [sys.executable, "-IS", str(Path(__file__).with_name("syslog.py")), str(root / "dev/log"), NAME, str(said)]
     subprocess.Popen(syslog)
@@ -112,7 +112,7 @@ def _start_daemons(root: Path, server: Host) -> dict[int, str]:
     return {sshd.pid: "sshd", cron.pid: "cron"}
 
 
-def _make_accounts(root: Path, scratch: Path) -> None:
+def make_accounts(root: Path, scratch: Path) -> None:
     """People, their keys and what they may do. The passwords are fake and end with the recording."""
 
     def inside(*command: str, said: str = "") -> None:

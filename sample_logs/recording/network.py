@@ -41,6 +41,7 @@ def open_bridge() -> None:
     Path("/run/netns").mkdir(parents=True, exist_ok=True)
     run("mount", "-t", "tmpfs", "tmpfs", "/run/netns")
     run("ip", "link", "set", "lo", "up")
+    run("sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1")
     run("ip", "link", "add", "switch", "type", "bridge")
     run("ip", "link", "set", "switch", "up")
 
@@ -58,6 +59,8 @@ class Host:
         run("ip", "netns", "add", name)
         run("ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", name)
         run("ip", "link", "set", port, "master", "switch", "up")
+        for scope in ("all", "default"):  # else the kernel announces each new host to all
+            self.run("sysctl", "-qw", f"net.ipv6.conf.{scope}.disable_ipv6=1")
         self.run("ip", "link", "set", "lo", "up")
         self.run("ip", "link", "set", "eth0", "up")
         for address in self.addresses:
@@ -90,11 +93,11 @@ class Host:
             if _libc.setns(handle.fileno(), _CLONE_NEWNET):
                 raise OSError(ctypes.get_errno(), f"cannot enter {self.name}")
 
-    def capture(self, path: Path, port: int, length: int) -> subprocess.Popen[bytes]:
-        """Record the packets of one port, the first `length` bytes of each."""
+    def capture(self, path: Path, port: int | None, length: int) -> subprocess.Popen[bytes]:
+        """Record the packets of one TCP port, or all; the first `length` bytes of each."""
         tcpdump = self.start(
             *("tcpdump", "-i", "eth0", "-n", "-s", str(length), "-w", str(path), "-U", "-Z", "root"),
-            *("tcp", "port", str(port)),
+            *(("tcp", "port", str(port)) if port else ()),
         )
         wait_for(lambda: path.exists() and path.stat().st_size >= 24, "tcpdump")
         return tcpdump

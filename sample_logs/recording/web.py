@@ -20,7 +20,7 @@ LOG = "var/log/apache2/access.log"
 def record(root: Path, scratch: Path, folder: Path, seed: int) -> None:
     """Record the three splits, one after the other, from one running server."""
     server = Host("shop", [SERVER])
-    _start_apache(root, server)
+    start_apache(root, server)
     log = root / LOG
     truth = Truth()
     places = {name: Host(name, addresses) for name, addresses in web_clients.PLACES.items()}
@@ -54,12 +54,14 @@ def _count(log: Path) -> int:
     return log.read_bytes().count(b"\n") if log.exists() else 0
 
 
-def _start_apache(root: Path, server: Host) -> None:
+def start_apache(root: Path, server: Host, configuration: str = "recording.conf") -> None:
+    """Start the shop with one of our configurations; it answers when this returns."""
     here = Path(__file__).parent
     site = root / "var/www/shop"
     shutil.copytree(here / "site", site)
     (site / "setup.php").rename(root / "var/lib/setup.php")
     shutil.copy(here / "apache.conf", root / "etc/apache2/recording.conf")
+    shutil.copy(here / "traffic.conf", root / "etc/apache2/traffic.conf")
     for folder in ("var/log/apache2", "var/lib/shop", "var/lib/php/sessions"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "var/lib/php/sessions").chmod(0o1733)
@@ -67,6 +69,6 @@ def _start_apache(root: Path, server: Host) -> None:
     run("chroot", str(root), "htpasswd", "-bc", "/etc/apache2/office.htpasswd", "maria", "fake-office-1")
     run("chroot", str(root), "htpasswd", "-b", "/etc/apache2/office.htpasswd", "tomas", "fake-office-2")
     run("chroot", str(root), "chown", "-R", "www-data", "/var/lib/shop")
-    server.start("chroot", str(root), "apache2", "-f", "/etc/apache2/recording.conf", "-DFOREGROUND")
+    server.start("chroot", str(root), "apache2", "-f", f"/etc/apache2/{configuration}", "-DFOREGROUND")
     wait_for(lambda: (root / "run/apache2.pid").exists(), "apache2")
     time.sleep(0.5)

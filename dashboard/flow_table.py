@@ -1,0 +1,125 @@
+"""The table of the Traffic page: flows, filtered and ordered, one of them picked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from core import workbench
+from dashboard.escaping import literal
+from dashboard.lines_table import picked
+from dashboard.link import from_link, to_link, whole_number
+from dashboard.table_look import score_column
+
+MOST_ROWS = 1_000
+ORDERS = {
+    "Highest score": ("score", True),
+    "Time": ("first_utc", False),
+    "Most bytes": ("bytes", True),
+    "Most packets": ("packets", True),
+    "Longest": ("duration_s", True),
+}
+SHOWN = ["Flagged flows", "All flows"]
+
+
+def flow_table(reader: workbench.FlowRunReader, threshold: float) -> int | None:
+    """The table with its filters; the number of the flow to explain, or None where there is none."""
+    run_id = reader.info.run_id
+    chosen_key = f"flow_{run_id}"
+    from_link("flow", chosen_key, whole_number(1, reader.info.n_flows))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        shown = st.segmented_control(
+            "Show",
+            SHOWN,
+            default=SHOWN[1],
+            required=True,
+            label_visibility="collapsed",
+            width="content",
+            key=f"flows_shown_{run_id}",
+        )
+        pager = st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center")
+    order, wanted = filter_row(reader)
+    if shown == SHOWN[0]:
+        wanted = wanted & (pl.col("score") >= threshold)
+    by, descending = ORDERS[order]
+    rows, n_found = reader.find(wanted, by, descending, MOST_ROWS)
+    if rows.is_empty():
+        st.info("No flow matches. Move the threshold to the left, or clear the filters.", icon=":material/filter_alt:")
+        return None
+    pager.caption(f"Rows 1 to {len(rows):,} of {n_found:,}")
+    numbers = rows[workbench.FLOW_NO].to_list()
+    identity = (run_id, shown, order, str(wanted), n_found)
+    flow_no = picked(shown_rows(rows), columns_of(reader.info), numbers, identity, state_key=chosen_key)
+    to_link(flow=str(flow_no) if chosen_key in st.session_state else None)
+    return flow_no
+
+
+def filter_row(reader: workbench.FlowRunReader) -> tuple[str, pl.Expr]:
+    """The order, and which flows are wanted."""
+    run_id = reader.info.run_id
+    wanted = pl.lit(value=True)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        typed = st.text_input(
+            "Search",
+            placeholder="Address or port, such as 192.0.2.10 or :443",
+            icon=":material/search:",
+            label_visibility="collapsed",
+            key=f"flow_search_{run_id}",
+        )
+        filters = {"protocol": "protocol", "ended": "end", **{task: task for task in reader.info.tasks}}
+        n_set = sum(st.session_state.get(f"flow_{column}_{run_id}") is not None for column in filters)
+        with st.popover(f"Filter ({n_set})" if n_set else "Filter", icon=":material/filter_alt:"):
+            for column, name in filters.items():
+                value = st.selectbox(
+                    literal(name.capitalize()),
+                    reader.values(column),
+                    index=None,
+                    placeholder=f"Any {name}",
+                    key=f"flow_{column}_{run_id}",
+                )
+                if value is not None:
+                    wanted = wanted & (pl.col(column) == value)
+        order = st.selectbox("Order", list(ORDERS), label_visibility="collapsed", width=150, key=f"flow_order_{run_id}")
+    if typed and typed.strip():
+        ends = pl.any_horizontal(
+            endpoint(end).str.contains(typed.strip(), literal=True) for end in ("source", "destination")
+        )
+        wanted = wanted & ends
+    return order, wanted
+
+
+def endpoint(end: str) -> pl.Expr:
+    """Address and port of one end as text; an address of version 6 stands in brackets."""
+    address = pl.col(end)
+    shown = pl.when(address.str.contains(":", literal=True)).then("[" + address + "]").otherwise(address)
+    return shown + ":" + pl.col(f"{end}_port").cast(pl.String)
+
+
+def shown_rows(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows with both ends in one text each."""
+    return rows.with_columns(endpoint("source").alias("source"), endpoint("destination").alias("destination"))
+
+
+def columns_of(run: workbench.FlowRunInfo) -> dict[str, Any]:
+    """Columns of the table; scorers and answers come last."""
+    number = st.column_config.NumberColumn
+    text = st.column_config.TextColumn
+    columns = {
+        workbench.FLOW_NO: number("No.", format="localized", width=60),
+        "score": score_column(),
+        "first_utc": st.column_config.DatetimeColumn("Time (UTC)", format="MM-DD HH:mm:ss", width=110),
+        "protocol": text("Protocol", width=60),
+        "source": text("Source", width=145),
+        "destination": text("Destination", width=145),
+        "packets": number("Packets", format="localized", width=60),
+        "bytes": number("Bytes", format="localized", width=70),
+        "duration_s": number("Seconds", format="%.3f", width=70),
+        "ended": text("End", width=60),
+    }
+    for task in run.tasks:
+        columns[task] = text(task.capitalize(), width=100)
+        columns[f"{task}_probability"] = number("Probability", format="%.2f", width=80)
+    columns |= {name: number(name, format="%.2f", width=80) for name in ("context", *run.scorers)}
+    return columns

@@ -1,0 +1,271 @@
+"""Traffic page: bring a capture, score its flows, and look at what is strange in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import streamlit as st
+
+from core import workbench
+from core.errors import WorkbenchError
+from dashboard.components.file_link import file_link
+from dashboard.components.flow_detail import flow_detail
+from dashboard.components.threshold_histogram import Rate, threshold_histogram, value_key
+from dashboard.components.upload_control import upload_control
+from dashboard.escaping import literal
+from dashboard.exporting import REMARKS
+from dashboard.flow_table import flow_table
+from dashboard.flow_view import detail_of
+from dashboard.job_cards import job_cards
+from dashboard.link import from_link, share, to_link
+from dashboard.session import ROW_PX, age_text, duration_text, size_text
+
+FILE_KEY = "chosen_capture"
+RUN_KEY = "capture_in_view"
+WRITTEN_KEY = "capture_in_address"
+OWN = "Score it against itself"
+SAVED = "Score it with a saved model"
+WAYS = {
+    SAVED: "What is usual was learned before, from other captures. Seconds.",
+    OWN: "A NetGPT learns what is usual in this very capture. Minutes.",
+}
+TAKEN = "pcap or pcapng, plain, .gz, .zst or .bz2. It stays on this machine."
+WELCOME = """**Start here**
+
+Drop a packet capture on the left, or pick a sample. Its packets become flows, and every flow gets a score: no labels
+are needed, and nothing leaves this machine."""
+EXPORTS = {"CSV": ".csv", "JSON lines": ".jsonl", "Parquet": ".parquet"}
+NO_LINES = (np.empty(0), np.empty(0, np.int64))
+
+
+def page() -> None:
+    """The whole page."""
+    try:
+        bring()
+        job_cards()
+        run_id = chosen_run()
+        if run_id is None:
+            st.info("No capture has been scored yet. Choose one above and press Score.", icon=":material/lan:")
+        else:
+            explore(run_id)
+    except WorkbenchError as error:
+        st.query_params.pop("capture", None)
+        st.error(literal(str(error)), icon=":material/error:")
+
+
+# ---- a capture
+
+
+def bring() -> None:
+    """Upload on the left; choice of the capture, the way to score it and the button on the right."""
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        if arrived := upload_control(key="capture_upload", what="capture", hint=TAKEN):
+            path = workbench.inbox() / Path(arrived.name).name
+            if workbench.is_capture(path):
+                st.session_state[FILE_KEY] = path
+                st.toast(f"{literal(arrived.name)} has arrived", icon=":material/check:")
+            else:
+                st.warning(
+                    f"{literal(arrived.name)} is not named like a capture (.pcap, .pcapng, .cap); rename it and send "
+                    "it again. If it is a log, it waits on the Data page.",
+                    icon=":material/warning:",
+                )
+    with right:
+        uploaded, shipped = workbench.capture_files()
+        if not uploaded:
+            st.markdown(WELCOME)
+        path = choice(uploaded, shipped)
+        if path is not None:
+            score_form(path)
+        elif shipped:
+            sample_button(shipped[0])
+
+
+def choice(uploaded: list[Path], shipped: list[Path]) -> Path | None:
+    """The capture to score; None where none is chosen."""
+    files = [*uploaded, *shipped]
+    if st.session_state.get(FILE_KEY) not in files:
+        st.session_state[FILE_KEY] = None
+    chosen = st.selectbox(
+        "Capture",
+        files,
+        index=None,
+        placeholder="Choose an uploaded capture" + (" or a sample" if shipped else ""),
+        format_func=lambda path: f"{path.parent.name}/{path.name} (sample)" if path in shipped else path.name,
+        key=FILE_KEY,
+    )
+    if chosen is None:
+        return None
+    st.caption(f"{size_text(chosen.stat().st_size)} · {'sample' if chosen in shipped else 'uploaded'}")
+    return Path(chosen)
+
+
+def sample_button(sample: Path) -> None:
+    """A sample at one click, scored with the first model there is."""
+    models = workbench.flow_models()
+    name = f"{sample.parent.name}/{sample.name}"
+    if models and st.button(f"Score the sample {name}", icon=":material/play_arrow:", disabled=busy(), key="sample"):
+        start(sample, models[0].name)
+
+
+def score_form(path: Path) -> None:
+    """How to score it, and the button."""
+    models = [model.name for model in workbench.flow_models()]
+    ways = list(WAYS) if models else [OWN]
+    way = st.radio("How", ways, captions=[WAYS[way] for way in ways], key=f"way_of_captures_{len(ways)}")
+    model = None
+    if way == SAVED:
+        model = st.selectbox("Model", models, key="model_of_captures")
+    if st.button("Score", type="primary", icon=":material/play_arrow:", disabled=busy(), key="score_capture"):
+        start(path, model)
+    if busy():
+        st.caption("A job is running; wait for it or cancel it.")
+
+
+def busy() -> bool:
+    """Whether a job is running: one at a time is enough for a processor."""
+    return any(not job.is_final for job in workbench.jobs())
+
+
+def start(path: Path, model: str | None) -> None:
+    """Score a capture in a job."""
+    try:
+        workbench.start_flow_scoring(path, model)
+    except WorkbenchError as error:
+        st.error(literal(str(error)), icon=":material/error:")
+    else:
+        st.rerun()
+
+
+# ---- a scored capture
+
+
+def chosen_run() -> str | None:
+    """The scored capture in view: the address says, else the choice, else the newest; None where there is none."""
+    runs = {run.run_id: run for run in workbench.list_flow_runs()}
+    if not runs:
+        st.query_params.pop("capture", None)
+        return None
+    named = st.query_params.get("capture")
+    if named is not None and named != st.session_state.get(WRITTEN_KEY):  # a link, not what this page wrote last
+        workbench.FlowRunReader(named)  # says what is wrong with it
+        st.session_state[RUN_KEY] = named
+    elif st.session_state.get(RUN_KEY) not in runs:
+        st.session_state[RUN_KEY] = next(iter(runs))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        run_id = st.selectbox(
+            "Scored capture",
+            list(runs),
+            format_func=lambda run_id: run_title(runs[run_id]),
+            key=RUN_KEY,
+        )
+        export_popover(run_id)
+        with st.popover("Delete", icon=":material/delete:"):
+            st.markdown(f"Delete the result for **{literal(runs[run_id].name)}**? The capture stays.")
+            if st.button("Delete it", type="primary", key="delete_capture_run"):
+                workbench.delete_flow_run(run_id)
+                st.query_params.clear()
+                st.rerun()
+    if named != run_id:
+        st.query_params.from_dict({"capture": run_id})  # what else it says is of another capture
+    st.session_state[WRITTEN_KEY] = run_id
+    return str(run_id)
+
+
+def run_title(run: workbench.FlowRunInfo) -> str:
+    """A scored capture in one line."""
+    model = run.model or "fit on the capture itself"
+    return f"{run.name} · {run.n_flows:,} flows · {model} · {age_text(run.created_utc)}"
+
+
+def export_popover(run_id: str) -> None:
+    """The flows as a file."""
+    with st.popover("Export", icon=":material/download:"):
+        chosen = st.segmented_control("Format", list(EXPORTS), default="CSV", required=True, key="flows_format")
+        suffix = EXPORTS[chosen]
+        flagged_only = st.checkbox("Flagged flows only", key="flows_flagged_only")
+        if suffix in REMARKS:
+            st.caption(REMARKS[suffix])
+        wanted = (run_id, suffix, flagged_only)
+        if st.button("Download", type="primary", width="stretch", key="download_flows"):
+            path = workbench.export_flows(run_id, suffix, flagged_only)
+            st.session_state["exported_flows"] = wanted, path.parent.name, path.name, path.stat().st_size
+        if (made := st.session_state.get("exported_flows")) and made[0] == wanted:
+            _, token, name, n_bytes = made
+            file_link(token, name, f"{size_text(n_bytes)} · kept for a day", key="flows_link")
+
+
+@st.fragment
+def explore(run_id: str) -> None:
+    """Facts, histogram, table and detail; they move together."""
+    try:
+        reader = workbench.FlowRunReader(run_id)
+        facts(reader.info)
+        scores, counts = reader.score_counts()
+        threshold = threshold_section(reader, scores, counts)
+        left, right = st.columns([3, 2], gap="medium")
+        with left:
+            flow_no = flow_table(reader, threshold)
+            left_out(reader.info)
+        with right:
+            if flow_no is not None:
+                detail = detail_of(reader, flow_no, threshold, scores, counts)
+                flow_detail(detail, key=f"flow_detail_{run_id}")
+    except WorkbenchError as error:
+        st.error(literal(str(error)), icon=":material/error:")
+
+
+def facts(run: workbench.FlowRunInfo) -> None:
+    """What was read, in one line."""
+    n_out = sum(run.left_out.values())
+    parts = [f"{run.n_packets:,} packets", f"{run.n_flows:,} flows", duration_text(max(1, round(run.seconds)))]
+    if n_out:
+        parts.insert(1, f"{n_out:,} of them in no flow")
+    if run.model is None:
+        parts.append("fitted on this capture itself: what is frequent in it counts as normal")
+    st.caption(" · ".join(parts))
+
+
+def threshold_section(reader: workbench.FlowRunReader, scores: np.ndarray, counts: np.ndarray) -> float:
+    """The histogram; where its line stands."""
+    run_id = reader.info.run_id
+    key = f"flows_threshold_{run_id}"
+    from_link("threshold", value_key(key), share)
+    in_force = reader.threshold
+    found = threshold_histogram(
+        scores,
+        counts,
+        muted=NO_LINES,
+        saved=in_force,
+        own=reader.info.threshold,
+        rate=Rate("Flagged per 10,000 flows", 10_000 / max(1, reader.info.n_flows)),
+        key=key,
+        unit="flows",
+    )
+    if found.save:
+        reader.set_threshold(found.threshold)
+        st.rerun()
+    to_link(threshold=None if found.threshold == in_force else f"{found.threshold:.4f}")
+    return found.threshold
+
+
+def left_out(run: workbench.FlowRunInfo) -> None:
+    """Packets that joined no flow, by reason."""
+    if not run.left_out:
+        return
+    n_out = sum(run.left_out.values())
+    with st.expander(f"{n_out:,} {'packet' if n_out == 1 else 'packets'} in no flow, and why"):
+        first = {reason: f"packet {position:,}" for _, position, reason in reversed(run.first_left_out)}
+        rows = [(reason, count, first.get(reason, "")) for reason, count in run.left_out.items()]
+        st.dataframe(
+            pl.DataFrame(rows, schema={"Why": pl.String, "Packets": pl.Int64, "The first": pl.String}, orient="row"),
+            hide_index=True,
+            row_height=ROW_PX,
+        )
+
+
+if __name__ == "__main__":
+    page()

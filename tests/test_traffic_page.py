@@ -1,0 +1,116 @@
+"""The Traffic page by AppTest: nothing scored, flows with their reasons, filters, exports, and what is damaged."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import workbench
+from core.errors import StoreError, WorkbenchError
+from core.store.flow_runs import FLOW_NO, PACKETS_SCHEMA, FlowRunReader, FlowRunWriter, flow_run_folder
+from core.workbench.traffic import flow_rows
+from tests.captures import HOSTILE, pcap, store_flow_run
+from tests.pages import shown
+
+
+@pytest.fixture
+def run_id(tmp_path: Path) -> str:
+    return store_flow_run("r1", tmp_path)
+
+
+def opened(app: AppTest, **address: str) -> AppTest:
+    for name, value in address.items():
+        app.query_params[name] = value
+    app.switch_page("traffic.py").run()
+    assert not app.exception
+    return app
+
+
+def test_an_empty_page_names_the_next_action(app: AppTest) -> None:
+    opened(app)
+    assert "Choose one above and press Score" in shown(app)
+    assert "traffic/test.pcap.gz (sample)" in app.selectbox[0].options
+    app.selectbox[0].select_index(0).run()
+    assert app.radio[0].options == ["Score it against itself"]  # no model yet
+    app.button(key="score_capture")  # offered
+
+
+def test_a_scored_capture(app: AppTest, run_id: str) -> None:
+    opened(app)
+    assert app.query_params["capture"] == run_id
+    assert "9 packets · 3 of them in no flow · 3 flows" in shown(app)
+    assert any("3 packets in no flow" in box.label for box in app.expander)
+    table = app.dataframe[0].value
+    assert table[FLOW_NO].tolist() == [2, 3, 1]
+    assert table["source"][0] == "192.0.2.2:40002"
+    app.segmented_control(key=f"flows_shown_{run_id}").set_value("Flagged flows").run()
+    assert app.dataframe[0].value[FLOW_NO].tolist() == [2]
+
+
+def test_filters_and_orders(app: AppTest, run_id: str) -> None:
+    opened(app)
+    app.text_input(key=f"flow_search_{run_id}").input(".3:40003").run()
+    assert app.dataframe[0].value[FLOW_NO].tolist() == [3]
+    app.text_input(key=f"flow_search_{run_id}").input("").run()
+    app.selectbox(key=f"flow_application_{run_id}").select("dns").run()
+    app.selectbox(key=f"flow_order_{run_id}").select("Most bytes").run()
+    assert app.dataframe[0].value[FLOW_NO].tolist() == [3, 1]
+    app.text_input(key=f"flow_search_{run_id}").input("nowhere").run()
+    assert "No flow matches" in shown(app)
+
+
+def test_why_a_flow_is_strange(run_id: str) -> None:
+    from dashboard.flow_view import detail_of
+
+    reader = FlowRunReader(run_id)
+    detail = detail_of(reader, 2, 0.5, *reader.score_counts())
+    assert (detail.flagged, detail.standing) == (True, "higher than 66.6 % of flows")
+    assert detail.reasons[:3] == [
+        "its source stands out: other flows are unusual, or too many a second",
+        "no learnt flow lies near it",
+        "its bytes are not what the network expects",
+    ]
+    assert detail.reasons[3].endswith("(9.0 nats)")
+    assert sum(item.share for item in detail.contributions) == pytest.approx(0.9)
+    [packet] = detail.packets
+    assert bytes.fromhex(packet.data).endswith(HOSTILE)
+    assert packet.surprise[12:20] == [None] * 8
+    fields = {(field.header, field.name): field for field in packet.fields}
+    assert (fields["IPv4", "source"].value, fields["IPv4", "source"].nats) == ("192.0.2.2", None)
+    assert (fields["UDP", "destination port"].value, fields["UDP", "destination port"].nats) == ("53", 9.0)
+    ordinary = detail_of(reader, 1, 0.5, *reader.score_counts())
+    assert ordinary.reasons == ["nothing about it is unusual"]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_flows_are_exported_at_the_threshold_in_force(run_id: str, suffix: str) -> None:
+    FlowRunReader(run_id).set_threshold(0.15)
+    read = {".csv": pl.read_csv, ".jsonl": pl.read_ndjson, ".parquet": pl.read_parquet}[suffix]
+    rows = read(workbench.export_flows(run_id, suffix))
+    assert dict(zip(rows[FLOW_NO], rows["is_anomaly"], strict=True)) == {1: 0, 2: 1, 3: 1}
+    assert read(workbench.export_flows(run_id, suffix, flagged_only=True))[FLOW_NO].to_list() == [2, 3]
+    with pytest.raises(WorkbenchError, match="no export of flows as"):
+        workbench.export_flows(run_id, ".exe")
+
+
+def test_what_is_gone_or_damaged_is_said(app: AppTest, run_id: str) -> None:
+    opened(app, capture="gone")
+    assert "there is no scored capture gone" in shown(app)
+    (flow_run_folder(run_id) / "flows.parquet").write_bytes(b"PAR1 nothing")
+    opened(app, capture=run_id)
+    assert "the run is damaged" in shown(app)
+    with pytest.raises(StoreError, match="not the name of a run"):
+        FlowRunReader("../r1")
+
+
+def test_a_run_that_is_not_finished_leaves_nothing(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(KeyError), FlowRunWriter("half") as writer:
+        writer.add(flow_rows(()), pl.DataFrame(schema=PACKETS_SCHEMA))
+        raise KeyError
+    assert list((home / "flow_runs").iterdir()) == []
+    assert workbench.list_flow_runs() == []
+    path = tmp_path / "arp.pcap"
+    path.write_bytes(pcap([bytes(12) + b"\x08\x06" + bytes(28)]))
+    with pytest.raises(WorkbenchError, match="nothing to learn from"):
+        workbench.score_capture([path])
