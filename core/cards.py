@@ -8,6 +8,7 @@ from typing import Any
 
 from core.config import Config
 from core.flow_detector import FlowDetector
+from core.scoring.flow_context import LEAST_RATE
 
 WHAT_SCORERS_SEE = {
     "mlp_head": "[CLS] vector → MLP 256→64→1 → sigmoid, taught real texts against corrupted ones",
@@ -42,7 +43,8 @@ def write_flow_card(folder: Path, name: str, detector: FlowDetector) -> None:
         + ("; server names hidden" if config.masked and config.hide_names else ""),
         f"- seed {config.seed} · {facts['seconds']} s on {platform.machine()} · precision {facts['precision']}",
         f"- threshold {detector.threshold_:.4f} for a stated false-alarm rate of {config.scoring.false_alarm_rate:.2%} "
-        "of flows like the learnt ones",
+        "of flows like the learnt ones, each judged alone",
+        f"- a source with more than {facts.get('burst', LEAST_RATE):g} new flows a second is in a burst",
         "- libraries: " + ", ".join(f"{library} {version}" for library, version in facts["libraries"].items()),
         "",
     ]
@@ -63,6 +65,10 @@ def write_flow_card(folder: Path, name: str, detector: FlowDetector) -> None:
     lines += ["| scorer | weight |", "|---|---|"]
     lines += [f"| {scorer} | {weight / total:.1%} |" for scorer, weight in config.scoring.weights.items()]
     lines += [
+        "",
+        "`likelihood` is the surprise of a flow's tokens beyond what the network itself expected it to be, so random "
+        "and encrypted bytes count for nothing. Scored in context, unusual other flows of a source, or too many a "
+        "second, raise a flow's score.",
         "",
         "**Limits.** A flow is judged by its first packets alone. The bundle holds the bytes it learnt from: "
         "share it as you would share the capture.",
@@ -95,6 +101,11 @@ def write_card(
         f"A TinyLogBERT Workbench bundle, written {facts['created_utc']} by code; JSON and safetensors only.",
         "",
         f"- learnt from {facts['n_lines']:,} unlabelled lines, {facts['n_texts']:,} distinct normalized texts",
+        *(
+            [f"- left out as judged abnormal: texts {facts['left_out_texts']:,}, lines {facts['left_out_lines']:,}"]
+            if "left_out_texts" in facts
+            else []
+        ),
         f"- data (sha256 of texts and counts): `{facts['data_sha256']}`",
         f"- seed {config.seed} · {facts['seconds']} s on {platform.machine()} · precision {facts['precision']}",
         f"- threshold {facts['threshold']:.4f}, "

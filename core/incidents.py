@@ -6,9 +6,7 @@ message. Bursts that say the same and are about as abnormal, no further apart th
 agree in the commonest message, its rare words left out, and in the third of the scores from the threshold to 1. What
 is then still in ones and twos is one incident for each component and third.
 
-A title is made of the words that tell an incident from the rest of the run, frequent inside and rare outside: weighed
-by p ln(p / q) with p the share of its lines that have the word and q that of all lines, a word's part in the divergence
-of Kullback and Leibler (1951).
+A title is made of the words that tell an incident from the rest of the run, see `tokenization.telling_words`.
 
 It is all sorting and counting: n log n in flagged lines, no chance in it, the same answer for lines in any order.
 """
@@ -20,6 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from core.tokenization.telling_words import titles, words_of
+
 MOST_LINES = 100_000  # flagged lines that are folded, the most abnormal first
 MOST_INCIDENTS = 1_000  # that are described
 SPARK_SPANS = 24
@@ -29,11 +29,6 @@ LABELS = ("abnormal", "normal", "unsure")
 _BANDS = 3  # of the scores from the threshold to 1
 _SMALL = 2  # lines of an incident that is not worth a row
 _COMMON_SHARE = 0.01  # of the run's lines: words on fewer say nothing of what kind a message is
-_TITLE_WORDS = 4
-_WORD = r"[\p{L}\p{N}_][\p{L}\p{N}_.-]*[\p{L}\p{N}_]"
-_WORD_CHARS = 40
-_TEXT_CHARS = 2_000  # of a message whose words count
-_MASKS = ["num", "ip", "path", "hex", "uuid", "mac", "time", "url", "email", "block", "0"]  # in the place of variables
 
 
 @dataclass(frozen=True)
@@ -86,7 +81,7 @@ def fold(flagged: pl.DataFrame, texts: pl.DataFrame, threshold: float, span: tup
     rows = flagged.sort("line_no").with_columns(
         pl.col("position").forward_fill().backward_fill().fill_null(span[0]), pl.col("component").fill_null("")
     )
-    words = _words(texts)
+    words = words_of(texts)
     rows = rows.join(_kinds(texts, words), on="text_id", how="left", maintain_order="left")
     rows = _merged(_in_bursts(rows, gap), threshold, gap)
     table = _described(rows, span)
@@ -199,15 +194,6 @@ def _described(rows: pl.DataFrame, span: tuple[int, int]) -> pl.DataFrame:
     return table.join(row.with_columns(spark).drop("row"), on="incident", how="left", maintain_order="left")
 
 
-def _words(texts: pl.DataFrame) -> pl.DataFrame:
-    """text_id, word, and n_with: the run's lines that have it; each word of a text once, in order."""
-    found = pl.col("normalized_text").str.head(_TEXT_CHARS).str.extract_all(_WORD)
-    found = found.list.eval(pl.element().str.head(_WORD_CHARS)).list.unique(maintain_order=True)
-    words = texts.select("text_id", "count", found.alias("word"))
-    words = words.explode("word").drop_nulls("word")
-    return words.select("text_id", "word", pl.col("count").sum().over("word").alias("n_with"))
-
-
 def _kinds(texts: pl.DataFrame, words: pl.DataFrame) -> pl.DataFrame:
     """text_id and kind: the message without its rare words, or as it is where all are rare."""
     least = _COMMON_SHARE * float(texts["count"].sum())
@@ -218,22 +204,10 @@ def _kinds(texts: pl.DataFrame, words: pl.DataFrame) -> pl.DataFrame:
 
 
 def _titles(rows: pl.DataFrame, texts: pl.DataFrame, words: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
-    """Of each incident its title: its telling words, those of its worst line first and as they stand there."""
-    inside = pl.col("n").sum() / pl.col("n_lines").first()
-    outside = pl.col("n_with").first() / max(1, int(texts["count"].sum()))
-    worst = texts.select(pl.col("text_id").alias("worst_text"), pl.col("normalized_text").str.head(_TEXT_CHARS))
-    return (
-        rows.group_by("incident", "text_id")
-        .agg(pl.len().alias("n"))
-        .join(table.select("incident", "n_lines", "worst_text").join(worst, on="worst_text"), on="incident")
-        .join(words.filter(~pl.col("word").is_in(_MASKS)), on="text_id")
-        .group_by("incident", "word")
-        .agg((inside * (inside / outside).log()).alias("weight"), pl.col("normalized_text").first())
-        .sort("incident", "weight", "word", descending=[False, True, False])
-        .group_by("incident", maintain_order=True)
-        .head(_TITLE_WORDS)
-        .with_columns(pl.col("normalized_text").str.find(pl.col("word"), literal=True).alias("at"))
-        .sort("incident", "at", nulls_last=True, maintain_order=True)
-        .group_by("incident", maintain_order=True)
-        .agg(pl.col("word").str.join(" ").alias("title"))
+    """incident, title; the words of its worst line first."""
+    named = table.select(pl.col("incident").alias("group"), pl.col("worst_text").alias("text_id"))
+    worst = named.join(texts.select("text_id", "normalized_text"), on="text_id").drop("text_id")
+    members = rows.group_by(pl.col("incident").alias("group"), "text_id").agg(pl.len().alias("n"))
+    return titles(members.join(named, on="group", how="semi"), words, int(texts["count"].sum()), worst).rename(
+        {"group": "incident"}
     )

@@ -29,6 +29,7 @@ class Reading:
     Attributes:
         texts: the distinct texts (records.TEXTS_SCHEMA).
         n_lines: physical lines.
+        first_line_nos: of each input, in order.
         n_rejected: lines not read as their format says.
         rejections: the first of them.
         format_counts: format name to lines.
@@ -37,6 +38,7 @@ class Reading:
 
     texts: pl.DataFrame
     n_lines: int = 0
+    first_line_nos: list[int] = field(default_factory=list)
     n_rejected: int = 0
     rejections: list[Rejection] = field(default_factory=list)
     format_counts: dict[str, int] = field(default_factory=dict)
@@ -50,6 +52,25 @@ class Reading:
         name, count = max(self.format_counts.items(), key=lambda item: item[1])
         share = count / sum(self.format_counts.values())
         return name if share == 1 else f"{name} ({share:.1%})"
+
+
+class SessionsSeen:
+    """Gathers what sessions hold, chunk after chunk."""
+
+    def __init__(self) -> None:
+        self._counts: list[pl.DataFrame] = []
+        self._bursts, self._transitions = Bursts(), Transitions()
+
+    def add(self, lines: pl.DataFrame) -> None:
+        """Count the next lines: line_no, timestamp_utc, session and text_id."""
+        self._counts.append(_session_counts(lines))
+        self._bursts.add(lines)
+        self._transitions.add(lines)
+
+    def sessions(self) -> Sessions | None:
+        """What was gathered; None where no line had a session."""
+        joined = _merged(self._counts)
+        return None if joined.is_empty() else Sessions(self._bursts.of(joined), self._transitions.table())
 
 
 class SerialRunner:
@@ -73,41 +94,51 @@ class SerialRunner:
             with_labels: read the labels of a CSV too; only to measure.
             by_source: sessions are by source where neither the config nor a column of the input names them.
             keep: given each chunk's LogTable, to store it; with labels it has the columns label and kind besides.
-            progress: told the bytes read.
+            progress: told the lines read, and how many there seem to be by the bytes that are left.
 
         Raises:
             InputError: a file cannot be read, or none holds a line.
         """
         normalizer: Normalizer | None = None
         reading = Reading(pl.DataFrame())
-        sessions: list[pl.DataFrame] = []
-        bursts, transitions = Bursts(), Transitions()
+        sessions = SessionsSeen()
+        paths = list(paths)
+        total_bytes, bytes_before = sum(map(_size_bytes, paths)), 0
         for path in paths:
             if normalizer is None:
                 normalizer = Normalizer(config, reference_utc=_written(path), by_source=by_source)
             told: list[tuple[str, int, int]] = []
             chunks = read_chunks(path, config, with_labels=with_labels, progress=lambda *at, told=told: told.append(at))
+            reading.first_line_nos.append(reading.n_lines + 1)
             with Ahead(chunks) as ahead, Behind(keep) as behind:
-                for chunk in ahead:
-                    progress(*told[-1])
+                for number, chunk in enumerate(ahead):
                     table = normalizer.process(reading.n_lines + 1, chunk.lines, chunk.rejections, chunk.sessions)
                     reading.n_lines += len(table)
                     _note_rejections(reading, table, str(path))
-                    sessions.append(_session_counts(table))
-                    bursts.add(table)
-                    transitions.add(table)
+                    sessions.add(table)
                     if chunk.labels is not None and chunk.kinds is not None:
                         table = table.with_columns(chunk.labels.alias("label"), chunk.kinds.alias("kind"))
                     behind.put(table)
-            progress(*told[-1])
+                    step, read_bytes, _ = told[number]
+                    progress(
+                        step, reading.n_lines, _lines_in_all(reading.n_lines, bytes_before + read_bytes, total_bytes)
+                    )
+            bytes_before += _size_bytes(path)
         if normalizer is None:
             raise InputError("no log was named; name at least one file, or - for standard input")
         reading.texts = normalizer.texts()
         reading.format_counts = normalizer.format_counts
-        joined = _merged(sessions)
-        if not joined.is_empty():
-            reading.sessions = Sessions(bursts.of(joined), transitions.table())
+        reading.sessions = sessions.sessions()
         return reading
+
+
+def _size_bytes(path: str | Path) -> int:
+    return 0 if str(path) == "-" or not Path(path).exists() else Path(path).stat().st_size
+
+
+def _lines_in_all(n_lines: int, n_bytes: int, total_bytes: int) -> int:
+    """How many lines there will be, by the bytes they took so far; 0 where that cannot be told."""
+    return round(n_lines * max(1.0, total_bytes / n_bytes)) if n_bytes else 0
 
 
 def _written(path: str | Path) -> dt.datetime | None:

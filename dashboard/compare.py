@@ -16,6 +16,7 @@ from dashboard.escaping import literal
 from dashboard.line_view import detail_of, said_of
 from dashboard.lines_table import picked, score_column
 from dashboard.link import from_link, to_link
+from dashboard.rescoring import told_text
 from dashboard.session import (
     DATA_PAGE,
     ROW_PX,
@@ -112,6 +113,8 @@ def compared(run_id: str, other_id: str) -> None:
     try:
         thresholds = workbench.threshold(run_id), workbench.threshold(other_id)
         found = comparison(run_id, other_id, *thresholds)
+        if told := told_text(run_id, other_id, found, thresholds[0]):
+            st.success(told, icon=":material/published_with_changes:")
         left, right = st.columns([3, 2], gap="medium")
         with left:
             scatter(found, thresholds)

@@ -11,9 +11,16 @@ import streamlit as st
 from core import workbench
 from core.errors import WorkbenchError
 from dashboard.components.upload_control import upload_control
-from dashboard.escaping import literal
-from dashboard.job_cards import job_cards
-from dashboard.log_input import FILE_KEY, file_picker, format_choice, read_settings, session_key
+from dashboard.escaping import in_cells, literal
+from dashboard.job_cards import earlier_jobs, job_cards
+from dashboard.log_input import (
+    add_arrived,
+    file_picker,
+    format_choice,
+    more_files,
+    read_settings,
+    session_key,
+)
 from dashboard.session import MODELS_PAGE, ROW_PX, age_text, duration_text, open_run, way_text
 
 OWN = "Score it against itself"
@@ -34,22 +41,38 @@ def page() -> None:
     """The whole page."""
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        if name := upload_control(key="upload"):
-            st.session_state[FILE_KEY] = workbench.inbox() / Path(name).name
-            st.toast(f"{literal(name)} has arrived", icon=":material/check:")
+        if arrived := upload_control(key="upload", several=True):
+            add_arrived(workbench.inbox() / Path(arrived.name).name, arrived.follows)
+            st.toast(f"{literal(arrived.name)} has arrived", icon=":material/check:")
+        drop_folder()
     with right:
         path = file_picker(WELCOME)
+        paths = [] if path is None else more_files(path)
     job_cards()
-    if path is not None:
-        file_section(path)
+    if paths:
+        file_section(paths)
     past_runs()
+    earlier_jobs()
 
 
 # ---- files
 
 
-def file_section(path: Path) -> None:
-    """Preview on the left, what to do with the file on the right."""
+def drop_folder() -> None:
+    """Where logs can be put without an upload; nothing where no such folder is named."""
+    try:
+        folder = workbench.drop_folder()
+    except WorkbenchError:  # told beside the list of files
+        return
+    if folder is not None:
+        n_files = len(workbench.dropped())
+        files = f"{n_files:,} {'file' if n_files == 1 else 'files'}"
+        st.caption(f":material/folder_open: Drop folder {literal(str(folder))}: {files}, in the list beside.")
+
+
+def file_section(paths: list[Path]) -> None:
+    """Preview of the first file on the left, what to do with all of them on the right."""
+    path = paths[0]
     left, right = st.columns([3, 1], gap="medium")
     with right:
         # Read before the preview, which follows these settings; drawn beside it.
@@ -74,7 +97,7 @@ def file_section(path: Path) -> None:
         title.markdown(f"**Preview** · read as {format_text(found)}", width="stretch")
         show_preview(found)
     with form:
-        score_form(path, read, found.texts)
+        score_form(paths, read, found.texts)
 
 
 @st.cache_data(max_entries=16, show_spinner="Reading the first lines …")
@@ -112,7 +135,7 @@ def show_preview(found: workbench.Preview) -> None:
     rows = found.rows
     shown = [name for name in columns if rows[name].null_count() < len(rows)]
     st.dataframe(
-        rows,
+        in_cells(rows),
         hide_index=True,
         height=13 * ROW_PX,
         row_height=ROW_PX,
@@ -126,8 +149,9 @@ def show_preview(found: workbench.Preview) -> None:
 # ---- start
 
 
-def score_form(path: Path, read: workbench.ReadConfig, texts: pl.DataFrame) -> None:
-    """How to score the file, and the button that starts it; at first as the models' knowledge of it suggests."""
+def score_form(paths: list[Path], read: workbench.ReadConfig, texts: pl.DataFrame) -> None:
+    """How to score the files, and the button that starts it; at first as the models' knowledge of them suggests."""
+    path = paths[0]
     known = workbench.models()
     models = sorted((model for model in known if not model.error), key=lambda item: -familiarity(item, path, texts))
     damaged = [model for model in known if model.error]
@@ -159,7 +183,7 @@ def score_form(path: Path, read: workbench.ReadConfig, texts: pl.DataFrame) -> N
         st.caption(f":material/warning: {literal(item.name)}: {literal(item.error or '')}")
     busy = any(not job.is_final for job in workbench.jobs())
     start = st.button(
-        "Find abnormal lines",
+        "Find abnormal lines" if len(paths) == 1 else f"Find abnormal lines in {len(paths)} files",
         type="primary",
         icon=":material/play_arrow:",
         width="stretch",
@@ -170,7 +194,7 @@ def score_form(path: Path, read: workbench.ReadConfig, texts: pl.DataFrame) -> N
     if not start:
         return
     try:
-        workbench.start_scoring(path, model, way == QUICK, read, sessions, context)
+        workbench.start_scoring(paths, model, way == QUICK, read, sessions, context)
     except WorkbenchError as error:
         st.error(literal(str(error)), icon=":material/error:")
         return
@@ -233,7 +257,7 @@ def past_runs() -> None:
         "when": st.column_config.TextColumn("When"),
     }
     chosen = st.dataframe(
-        pl.DataFrame([vars(row) for row in rows]),
+        in_cells(pl.DataFrame([vars(row) for row in rows])),
         hide_index=True,
         row_height=ROW_PX,
         column_config=columns,

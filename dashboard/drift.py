@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-import polars as pl
 import streamlit as st
 
 from core import workbench
 from core.errors import WorkbenchError
-from dashboard.escaping import literal
+from dashboard.escaping import in_cells, literal
 from dashboard.lines_table import score_column
-from dashboard.session import DATA_PAGE, MODELS_PAGE, ROW_PX
-
-TEXT_CHARS = 1_000
+from dashboard.retraining import retrain
+from dashboard.session import DATA_PAGE, ROW_PX
 
 
 def drift_section(reader: workbench.RunReader) -> None:
@@ -34,7 +30,7 @@ def drift_section(reader: workbench.RunReader) -> None:
                 icon=":material/check:",
             )
     with right:
-        retrain(reader.info)
+        retrain(reader)
     numbers(found)
     new, vanished = st.columns(2, gap="medium")
     with new:
@@ -83,7 +79,7 @@ def new_messages(found: workbench.Drift) -> None:
         st.caption("Every message of this log was learnt.")
         return
     st.dataframe(
-        found.new.with_columns(pl.col("normalized_text").str.head(TEXT_CHARS)),
+        in_cells(found.new),
         hide_index=True,
         row_height=ROW_PX,
         column_order=["n_lines", "score", "normalized_text"],
@@ -105,7 +101,7 @@ def vanished_messages(found: workbench.Drift) -> None:
         st.caption("Every message that was frequent when the model learnt is still there.")
         return
     st.dataframe(
-        found.vanished.with_columns(pl.col("normalized_text").str.head(TEXT_CHARS)),
+        in_cells(found.vanished),
         hide_index=True,
         row_height=ROW_PX,
         column_order=["expected", "learnt", "normalized_text"],
@@ -119,30 +115,3 @@ def vanished_messages(found: workbench.Drift) -> None:
         key="drift_vanished",
     )
     st.caption("Where the model learnt several systems, the messages of the other ones are missing here too.")
-
-
-def retrain(info: workbench.RunInfo) -> None:
-    """Train on this log under a new name."""
-    with st.popover("Retrain", icon=":material/model_training:", width="stretch"):
-        st.markdown("A new model learns this log. It should be mostly normal: what is frequent counts as usual.")
-        name = st.text_input(
-            "Name of the model",
-            value=f"{info.model}-{datetime.now(UTC):%Y%m%d}",
-            max_chars=60,
-            key=f"retrain_name_{info.run_id}",
-        )
-        busy = any(not job.is_final for job in workbench.jobs())
-        if st.button(
-            "Train on this log",
-            type="primary",
-            width="stretch",
-            disabled=busy,
-            help="A job is running. Wait for it, or cancel it." if busy else None,
-            key=f"retrain_{info.run_id}",
-        ):
-            try:
-                workbench.start_retraining(info, name)
-            except WorkbenchError as error:
-                st.error(literal(str(error)), icon=":material/error:")
-            else:
-                st.switch_page(MODELS_PAGE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,8 +11,8 @@ import streamlit as st
 
 from core import workbench
 from core.errors import WorkbenchError
-from dashboard.charts import message_map
 from dashboard.components.line_detail import line_detail
+from dashboard.components.message_map import message_map, payload
 from dashboard.escaping import literal
 from dashboard.job_cards import WATCH_SECONDS, active_card
 from dashboard.line_view import detail_of, said_of
@@ -27,11 +26,21 @@ from dashboard.lines_table import (
     search_of,
     without_headers,
 )
-from dashboard.session import DATA_PAGE, cannot_open, look_of_theme, nothing_scored, run_in_view, run_reader
+from dashboard.link import from_link, to_link
+from dashboard.placing import new_lines, place_form, placed_table
+from dashboard.session import (
+    DATA_PAGE,
+    cannot_open,
+    look_of_theme,
+    muted_key,
+    nothing_scored,
+    run_in_view,
+    run_reader,
+)
 
-MAP_PX = 560
 MOST_JUDGED = 20_000  # lines in one act
 COLOURS = {"Fused score": "score", "Flagged": "state", "Level": "level_class", "Verdict": "verdict"}
+STARTS = {"method": "umap", "colour": "Fused score", "search": ""}
 VERDICTS = {"abnormal": "✖ Abnormal", "normal": "✔ Normal", "unsure": "? Unsure"}  # the weightiest first
 MEANING = {
     "umap": "Near points are like messages; how far apart two groups lie means little.",
@@ -57,34 +66,31 @@ def page() -> None:
             )
             st.page_link(DATA_PAGE, label="Go to Data", icon=":material/arrow_forward:")
             return
-        st.session_state.pop(_key(run_id, "drawn"), None)
-        explore(run_id)
+        explore(run_id, workbench.threshold(run_id))
     except WorkbenchError as error:
         cannot_open(error)
 
 
 @st.fragment
-def explore(run_id: str) -> None:
+def explore(run_id: str, threshold: float) -> None:
     """Map, messages, lines and detail: they move together."""
     try:
         reader = run_reader(run_id)
-        threshold = workbench.threshold(run_id)
-        verdicts = workbench.verdicts(run_id)
         method, colour_by, typed = controls(reader)
-        places = workbench.map_of(run_id, method)
-        if places is None:
+        if method not in workbench.maps(run_id):
             making(run_id, method)
-            method, places = "pca", workbench.map_of(run_id, "pca")
-        points = points_of(reader, places, threshold, verdicts)
-        found = matching(points, typed)
-        left, right = st.columns([3, 2], gap="medium")
+            method = "pca"
+        placed = new_lines(run_id, method)
+        left, right = st.columns([7, 4], gap="medium")
         with left:
-            draw(reader, points, method, colour_by, typed, found)
+            points, found = draw(reader, method, colour_by, typed, threshold, placed)
         chosen = points["text_id"].is_in(st.session_state.get(_key(run_id, "chosen"), []))
         if not chosen.any() and found is not None:
-            chosen = found
+            chosen = pl.Series(found)
         with right:
             text_id = messages(run_id, points, chosen)
+        if placed is not None:
+            placed_table(run_id, placed, points, threshold)
         if text_id is not None:
             lines(reader, points.filter(chosen)["text_id"].to_list() if chosen.any() else None, text_id, threshold)
     except WorkbenchError as error:
@@ -98,43 +104,45 @@ def controls(reader: workbench.RunReader) -> tuple[str, str, str]:
     """The method, the column that colours, and the search as typed."""
     run_id = reader.info.run_id
     colours = COLOURS | {f"Scorer {name}": name for name in reader.info.scorers}
+    from_link("map", _key(run_id, "method_kept"), lambda text: text if text in workbench.MAP_NAMES else None)
+    from_link("colour", _key(run_id, "colour_kept"), lambda text: text if text in colours else None)
+    from_link("search", _key(run_id, "search_kept"), str)
+    kept = {name: st.session_state.get(_key(run_id, f"{name}_kept"), start) for name, start in STARTS.items()}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         method = st.segmented_control(
             "Map",
             list(workbench.MAP_NAMES),
             format_func=workbench.MAP_NAMES.__getitem__,
+            default=kept["method"],
             required=True,
             label_visibility="collapsed",
             width="content",
-            **kept(run_id, "method", "umap"),
+            key=_key(run_id, "method"),
         )
         colour = st.selectbox(
             "Colour by",
             list(colours),
+            index=list(colours).index(kept["colour"]),
             format_func="Colour: {}".format,
             label_visibility="collapsed",
             width=220,
-            **kept(run_id, "colour", "Fused score"),
+            key=_key(run_id, "colour"),
         )
         typed = st.text_input(
             "Search",
+            value=kept["search"],
             placeholder="Search the messages: text, or /regular expression/",
             icon=":material/search:",
             label_visibility="collapsed",
-            **kept(run_id, "search", ""),
+            key=_key(run_id, "search"),
         )
+        place_form(run_id)
+    now = {"method": method, "colour": colour, "search": typed}
+    for name, value in now.items():  # a visit to another page drops what it does not show
+        st.session_state[_key(run_id, f"{name}_kept")] = value
+    shown = {name: None if value == STARTS[name] else value for name, value in now.items()}
+    to_link(map=shown["method"], colour=shown["colour"], search=shown["search"])
     return method, colours[colour], typed
-
-
-def kept(run_id: str, name: str, default: str) -> dict[str, Any]:
-    """Arguments of a control whose value outlives a visit to another page, which drops what it does not show."""
-    key = _key(run_id, name)
-    st.session_state.setdefault(key, st.session_state.get(f"{key}_kept", default))
-
-    def keep() -> None:
-        st.session_state[f"{key}_kept"] = st.session_state[key]
-
-    return {"key": key, "on_change": keep}
 
 
 def making(run_id: str, method: str) -> None:
@@ -210,49 +218,50 @@ def matching(points: pl.DataFrame, typed: str) -> np.ndarray | None:
 
 def draw(
     reader: workbench.RunReader,
-    points: pl.DataFrame,
     method: str,
     colour_by: str,
     typed: str,
-    found: np.ndarray | None,
-) -> None:
-    """The map and what it says in words."""
+    threshold: float,
+    placed: pl.DataFrame | None,
+) -> tuple[pl.DataFrame, np.ndarray | None]:
+    """The map and what it says in words; its points, and which of them the search finds."""
     run_id = reader.info.run_id
-    n_flagged = int((points["state"] == "flagged").sum())
-    hits = "" if found is None else f" The search finds {int(found.sum()):,} of them."
-    summary = f"{len(points):,} messages, {n_flagged:,} of them flagged.{hits}"
-    # To Streamlit another figure is another chart. So what was selected is drawn in only when something else changes
-    # too: a new selection must not take the chart away under the mouse that made it.
-    look = look_of_theme()
-    view = (method, colour_by, typed, look.dark, n_flagged, hash(tuple(points["verdict"])))
-    view_before, figure = st.session_state.get(_key(run_id, "drawn"), (None, None))
-    if view != view_before:
+    verdicts = workbench.verdicts(run_id)
+    dark = look_of_theme().dark
+    # Made anew only where something else than the selection changed, which the browser draws by itself.
+    view = (
+        method, colour_by, typed, threshold, dark, muted_key(), st.session_state.get(_key(run_id, "cleared")),
+        int(verdicts.hash_rows().sum() or 0), None if placed is None else int(placed.hash_rows().sum() or 0),
+    )  # fmt: skip
+    if st.session_state.get(_key(run_id, "drawn"), (None,))[0] != view:
+        points = points_of(reader, workbench.map_of(run_id, method), threshold, verdicts)
+        found = matching(points, typed)
+        summary = summary_of(points, found)
         chosen = st.session_state.get(_key(run_id, "chosen"))
-        shown = points["text_id"].is_in(chosen).to_numpy() if chosen else None
-        figure = message_map(points, colour_by, look, found, shown)
-        st.session_state[_key(run_id, "drawn")] = (view, figure)
-    chart_key = _key(run_id, f"chart_{st.session_state.get(_key(run_id, 'cleared'), 0)}")
+        drawn = payload(points, colour_by, dark, f"Map of messages. {summary}", found, chosen, placed)
+        st.session_state[_key(run_id, "drawn")] = (view, points, found, summary, drawn)
+    _, points, found, summary, drawn = st.session_state[_key(run_id, "drawn")]
 
-    def choose() -> None:
-        selection = st.session_state[chart_key]["selection"]
-        st.session_state[_key(run_id, "chosen")] = [point["customdata"] for point in selection["points"]]
+    def choose(text_ids: list[int]) -> None:
+        st.session_state[_key(run_id, "chosen")] = text_ids
         st.session_state.pop(_key(run_id, "message"), None)
 
-    st.plotly_chart(
-        figure,
-        height=MAP_PX,
-        on_select=choose,
-        config={"displaylogo": False, "displayModeBar": True},
-        alt=f"Map of messages. {summary}",
-        key=chart_key,
-    )
+    message_map(drawn, choose, key=_key(run_id, "chart"))
     n_left_out = reader.info.n_texts - len(points)
     left_out = ""
     if n_left_out:  # as the detector chose them
         left_out = f" Left out: {n_left_out:,} more; of those shown, half have the highest scores, half are drawn."
-    st.caption(
-        f"{summary}{left_out} {MEANING[method]} Draw around points to see their lines, or choose Pan and click one."
-    )
+    st.caption(f"{summary}{left_out} {MEANING[method]}")
+    return points, found
+
+
+def summary_of(points: pl.DataFrame, found: np.ndarray | None) -> str:
+    """The map in words."""
+    n_flagged = int((points["state"] == "flagged").sum())
+    n_clusters = points["cluster"].drop_nulls().n_unique()
+    named = f" {n_clusters:,} clusters." if n_clusters > 1 else ""
+    hits = "" if found is None else f" The search finds {int(found.sum()):,} of them."
+    return f"{len(points):,} messages, {n_flagged:,} of them flagged.{named}{hits}"
 
 
 # ---- what is selected
@@ -301,8 +310,12 @@ def judge(run_id: str, text_ids: Sequence[int], n_lines: int) -> None:
             ):
                 of_texts = run_reader(run_id).line_texts().filter(pl.col("text_id").is_in(text_ids))
                 workbench.set_verdict(run_id, of_texts["line_no"].to_list(), label)
-                st.toast(f"{n_lines:,} lines are {label} now; the Review page can take it back.")
+                st.toast(f"{n_lines:,} {'line is' if n_lines == 1 else 'lines are'} {label} now.")
                 st.rerun()
+        if st.button("Undo", icon=":material/undo:", type="tertiary", key=_key(run_id, "undo")):
+            undone = workbench.undo_verdict(run_id)
+            st.toast(f"Taken back: the verdict on {len(undone):,} lines." if undone else "There is nothing to undo.")
+            st.rerun()
 
 
 def lines(reader: workbench.RunReader, text_ids: list[int] | None, text_id: int, threshold: float) -> None:

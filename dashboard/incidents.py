@@ -19,6 +19,7 @@ from dashboard.line_view import detail_of, said_of
 from dashboard.lines_table import PAGE_ROWS, line_columns, page_offset, picked, without_headers
 from dashboard.link import from_link, to_link, whole_number
 from dashboard.mutes import mute_button, muted_list
+from dashboard.rescoring import rescore_button
 from dashboard.session import (
     THRESHOLD_PAGE,
     cannot_open,
@@ -72,6 +73,7 @@ def triage(run_id: str) -> None:
         with head:
             words = st.empty()
             gap = gap_choice(reader.info)
+            rescore_button(reader, workbench.verdicts(run_id))
         incidents = folded(run_id, threshold, gap, muted_key())
         words.markdown(summary(reader, incidents, threshold), width="stretch")
         if incidents.table.is_empty():

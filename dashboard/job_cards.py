@@ -10,11 +10,13 @@ from core import workbench
 from core.errors import WorkbenchError
 from dashboard.escaping import literal
 from dashboard.loss_curve import loss_curve
-from dashboard.session import DATA_PAGE, duration_text, open_run, size_text
+from dashboard.session import DATA_PAGE, TRAFFIC_PAGE, age_text, duration_text, open_run, size_text
 
 WATCH_SECONDS = 1.0  # between two looks at a running job
+EARLIER_JOBS = 8  # listed
 RECENT_SECONDS = 15 * 60  # an ended job is shown so long, or until it is dismissed
-READING = "reading lines"  # the step whose progress is told in bytes
+READING_LINES = "reading lines"  # how many there are is an estimate
+READING_BYTES = ("reading packets",)  # steps whose progress is told in bytes
 
 
 def job_cards() -> None:
@@ -67,17 +69,19 @@ def progress_text(job: workbench.JobStatus) -> str:
     """The present step in one line."""
     parts = [literal(job.step or "starting …")]
     if job.total > 1:
-        parts.append(f"{amount(job.step, job.done)} of {amount(job.step, job.total)}")
+        about = "about " if job.step == READING_LINES and job.done < job.total else ""
+        parts.append(f"{amount(job.step, job.done)} of {about}{amount(job.step, job.total)}")
     if job.rate_per_second > 0:
-        parts.append(f"{amount(job.step, job.rate_per_second)}/s")
+        what = " lines" if job.step == READING_LINES else ""
+        parts.append(f"{amount(job.step, job.rate_per_second)}{what}/s")
     if job.eta_seconds is not None:
         parts.append(f"about {duration_text(max(1, round(job.eta_seconds)))} left in this step")
     return " · ".join(parts)
 
 
 def amount(step: str, number: float) -> str:
-    """Units of a step: reading counts bytes, everything else whole things."""
-    if step == READING:
+    """Units of a step: some count bytes, the others whole things."""
+    if step in READING_BYTES:
         return size_text(int(number))
     return f"{number:,.0f}" if number >= 10 or number == int(number) else f"{number:.1f}"
 
@@ -100,11 +104,16 @@ def ended_card(job: workbench.JobStatus) -> None:
             open_key = f"open_{job.job_id}"
             if run_id and st.button("See abnormal lines", type="primary", icon=":material/tune:", key=open_key):
                 open_run(run_id)
+            if (capture := job.result.get("flow_run_id")) and st.button(
+                "See its flows", type="primary", icon=":material/lan:", key=open_key
+            ):
+                st.switch_page(TRAFFIC_PAGE, query_params={"capture": capture})
             if job.result.get("model") and st.button(
                 "Score a log with it", type="primary", icon=":material/play_arrow:", key=f"use_{job.job_id}"
             ):
                 st.switch_page(DATA_PAGE)
             resume_buttons(job)
+            run_again_button(job, f"again_{job.job_id}")
             if st.button("Dismiss", type="tertiary", icon=":material/close:", key=f"dismiss_{job.job_id}"):
                 st.session_state["dismissed_jobs"].add(job.job_id)
                 st.rerun()
@@ -114,6 +123,38 @@ def ended_card(job: workbench.JobStatus) -> None:
             st.caption(f"The model {literal(str(name))} can be chosen for other files now.")
         if steps := steps_text(job):
             st.caption(steps)
+
+
+def run_again_button(job: workbench.JobStatus, key: str) -> None:
+    """Do the same once more, as a new job."""
+    busy = any(not other.is_final for other in workbench.jobs())
+    if st.button(
+        "Run again", icon=":material/replay:", disabled=busy, help="A job is running." if busy else None, key=key
+    ):
+        try:
+            workbench.start_again(job.job_id)
+        except WorkbenchError as error:
+            st.error(literal(str(error)), icon=":material/error:")
+        else:
+            st.rerun()
+
+
+def earlier_jobs() -> None:
+    """The last jobs, how each ended, and a way to do it again; nothing where there were none."""
+    jobs = workbench.jobs()
+    shown = last_ended(jobs) if all(job.is_final for job in jobs) else None  # by a card of its own
+    ended = [job for job in jobs if job.is_final and job.kind != "map" and job != shown][:EARLIER_JOBS]
+    if not ended:
+        return
+    with st.expander("Earlier jobs", icon=":material/history:"):
+        for job in ended:
+            took = sum(seconds for _, seconds in job.steps)
+            facts = f"{job.state} {age_text(job.finished_utc or job.created_utc)} · {duration_text(took)}"
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(f"**{literal(job.title)}**: {facts}", width="stretch")
+                run_again_button(job, f"earlier_{job.job_id}")
+            if job.state == "failed":
+                st.caption(literal(job.message))
 
 
 def resume_buttons(job: workbench.JobStatus) -> None:

@@ -9,10 +9,14 @@ import numpy as np
 import polars as pl
 
 from core import workbench
+from core.display import shortened
 from dashboard.components.line_detail import Contribution, LineDetail, Neighbour, Said, Token
 from dashboard.lines_table import without_headers
 
 CONTEXT_LINES = 4
+SHOWN_CHARS = 20_000  # of each text: a line of a megabyte would keep the browser laying it out for a minute
+REASON_CHARS = 500
+TOKEN_CHARS = 100
 HEADER_CHARS = 200  # fields are looked for in this much of a line
 
 
@@ -38,15 +42,17 @@ def detail_of(
         score=score,
         standing=standing(score, scores, counts),
         flagged=score >= threshold,
-        raw=line["raw"],
-        normalized_text=line["normalized_text"] or "",
+        raw=shortened(line["raw"], SHOWN_CHARS),
+        normalized_text=shortened(line["normalized_text"] or "", SHOWN_CHARS),
         text_id=line["text_id"],
         n_alike=line["count"] or 1,
-        reasons=[part for part in (line["reason"] or "").split("; ") if part],
+        reasons=[shortened(part, REASON_CHARS) for part in (line["reason"] or "").split("; ") if part],
         tokens=tokens_of(line),
         contributions=contributions(reader.info, line),
-        nearest=line["nearest"],
-        context=[Neighbour(row["line_no"], row["score"], row["raw"]) for row in around.iter_rows(named=True)],
+        nearest=line["nearest"] and shortened(line["nearest"], SHOWN_CHARS),
+        context=[
+            Neighbour(row["line_no"], row["score"], row["raw"][:SHOWN_CHARS]) for row in around.iter_rows(named=True)
+        ],
         message_at=header_length(around.filter(pl.col("line_no") == line_no)["raw"][0], line),
         fields=[
             *((names.get(name, name), word(line[name])) for name, word in fields if line[name] is not None),
@@ -97,7 +103,7 @@ def tokens_of(line: dict[str, Any]) -> list[Token] | None:
     expected = line["expected"] or [None] * len(tokens)
     shares = line["expected_p"] or [None] * len(tokens)
     return [
-        Token(text, float(nats), piece, share) if np.isfinite(nats) else Token(text, None, None, None)
+        Token(text[:TOKEN_CHARS], *((float(nats), piece, share) if np.isfinite(nats) else (None, None, None)))
         for text, nats, piece, share in zip(tokens, surprise, expected, shares, strict=True)
     ]
 

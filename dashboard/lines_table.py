@@ -9,10 +9,20 @@ import streamlit as st
 
 from core import workbench
 from core.errors import WorkbenchError
-from dashboard.escaping import literal
+from dashboard.escaping import in_cells, literal
 from dashboard.link import from_link, to_link, whole_number
 from dashboard.mutes import mute_button
 from dashboard.session import ROW_PX, run_reader
+from dashboard.table_look import (
+    HEIGHTS,
+    chosen_columns,
+    line_columns,
+    look_menu,
+    row_height_name,
+    score_column,
+)
+from dashboard.table_look import follow_link as follow_link_of_look
+from dashboard.table_look import write_link as write_link_of_look
 
 PAGE_ROWS = 200
 TABLE_PX = 13 * ROW_PX
@@ -20,7 +30,14 @@ MESSAGES = 1_000  # distinct messages listed at most
 VERDICTS = {"abnormal": "abnormal", "normal": "normal", "unsure": "unsure", "not judged": None}
 MOST_SOURCES = 1_000  # offered, the most frequent
 VIEWS = {"messages": "Flagged messages", "all": "All lines"}  # in the address; flagged lines need no word there
-ORDERS = {"Highest score": ("score", True), "Line number": ("line_no", False)}
+ORDERS = {
+    "Highest score": ("score", True),
+    "Line number": ("line_no", False),
+    "Earliest": ("time", False),
+    "Latest": ("time", True),
+}
+ORDERS_IN_LINK = {"line": "Line number", "earliest": "Earliest", "latest": "Latest"}  # the usual one needs no word
+FILTERS = ("level", "source", "file", "verdict")
 
 
 def flagged_table(reader: workbench.RunReader, threshold: float) -> int | None:
@@ -37,9 +54,12 @@ def follow_link(reader: workbench.RunReader) -> None:
     run_id = reader.info.run_id
     from_link("view", f"view_{run_id}", VIEWS.get)
     from_link("q", f"search_{run_id}", str)
-    for name, known in (("level", levels_of), ("source", sources_of), ("verdict", lambda _: list(VERDICTS))):
-        from_link(name, f"{name}_{run_id}", lambda text, known=known: text if text in known(run_id) else None)
-    from_link("order", f"order_{run_id}", lambda text: "Line number" if text == "line" else None)
+    for name in FILTERS:
+        from_link(name, f"{name}_{run_id}", lambda text, name=name: text if text in values_of(reader, name) else None)
+    # A source may be too rare to be offered.
+    from_link("source", f"source_{run_id}", lambda text: text if reader.n_lines(source=text) else None)
+    from_link("order", f"order_{run_id}", ORDERS_IN_LINK.get)
+    follow_link_of_look()
     from_link("message", f"only_{run_id}", whole_number(0, reader.info.n_texts - 1))
     from_link("line", f"line_{run_id}", whole_number(1, reader.info.n_lines))
 
@@ -51,11 +71,12 @@ def write_link(run_id: str, line_no: int | None) -> None:
     to_link(
         view=next((name for name, view in VIEWS.items() if view == state.get(f"view_{run_id}")), None),
         q=state.get(f"search_{run_id}") or None,
-        **{name: state.get(f"{name}_{run_id}") for name in ("level", "source", "verdict")},
-        order="line" if state.get(f"order_{run_id}") == "Line number" else None,
+        **{name: state.get(f"{name}_{run_id}") for name in FILTERS},
+        order=next((name for name, order in ORDERS_IN_LINK.items() if order == state.get(f"order_{run_id}")), None),
         message=None if only is None else str(only),
         line=None if line is None or line_no is None else str(line_no),
     )
+    write_link_of_look()
 
 
 def chosen_line(reader: workbench.RunReader, threshold: float) -> int | None:
@@ -74,7 +95,7 @@ def chosen_line(reader: workbench.RunReader, threshold: float) -> int | None:
         pager = st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center")
     if view == "Flagged messages":
         return message_table(reader, threshold)
-    typed, order, chosen = filter_row(run_id)
+    typed, order, chosen = filter_row(reader)
     search, regex = search_of(typed)
     only = only_message(run_id)
     filters = {
@@ -85,6 +106,7 @@ def chosen_line(reader: workbench.RunReader, threshold: float) -> int | None:
         "level": chosen.get("level"),
         "source": chosen.get("source"),
         **of_verdict(run_id, chosen.get("verdict")),
+        **of_file(reader, chosen.get("file")),
     }
     try:
         n_found = reader.n_lines(**filters)
@@ -105,7 +127,15 @@ def chosen_line(reader: workbench.RunReader, threshold: float) -> int | None:
     # With the highest score first, another threshold leaves the rows before its cut where they were.
     cut = threshold if by == "line_no" else None
     identity = (run_id, view, typed, *chosen.values(), order, only, offset, cut)
-    return picked(rows, line_columns(rows), [int(n) for n in rows["line_no"]], identity, state_key=f"line_{run_id}")
+    columns, height = chosen_columns(), row_height_name()
+    return picked(
+        rows,
+        line_columns(rows, columns),
+        [int(n) for n in rows["line_no"]],
+        (*identity, *columns, height),
+        state_key=f"line_{run_id}",
+        row_px=HEIGHTS[height],
+    )
 
 
 def without_headers(rows: pl.DataFrame) -> pl.DataFrame:
@@ -113,8 +143,9 @@ def without_headers(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(workbench.messages(rows["raw"]).alias("raw"))
 
 
-def filter_row(run_id: str) -> tuple[str, str, dict[str, str | None]]:
-    """The search as typed, the name of the order, and the filters by column: level, source and verdict."""
+def filter_row(reader: workbench.RunReader) -> tuple[str, str, dict[str, str | None]]:
+    """The search as typed, the name of the order, and the filters by name."""
+    run_id = reader.info.run_id
     with st.container(horizontal=True, vertical_alignment="bottom"):
         typed = st.text_input(
             "Search",
@@ -123,18 +154,39 @@ def filter_row(run_id: str) -> tuple[str, str, dict[str, str | None]]:
             label_visibility="collapsed",
             key=f"search_{run_id}",
         )
-        options = {"level": levels_of(run_id), "source": sources_of(run_id), "verdict": list(VERDICTS)}
         state = st.session_state
-        n_set = sum(state.get(f"{name}_{run_id}") is not None for name in options)
+        n_set = sum(state.get(f"{name}_{run_id}") is not None for name in FILTERS)
         chosen: dict[str, str | None] = {}
         with st.popover(f"Filter ({n_set})" if n_set else "Filter", icon=":material/filter_alt:"):
-            for name, values in options.items():
+            for name in FILTERS:
+                values = values_of(reader, name)
+                if (set_to := state.get(f"{name}_{run_id}")) is not None and set_to not in values:
+                    values = [set_to, *values]
                 if values:
                     chosen[name] = st.selectbox(
                         name.capitalize(), values, index=None, placeholder=f"Any {name}", key=f"{name}_{run_id}"
                     )
         order = st.selectbox("Order", list(ORDERS), label_visibility="collapsed", width=140, key=f"order_{run_id}")
+        look_menu()
     return typed, order, chosen
+
+
+def values_of(reader: workbench.RunReader, name: str) -> list[str]:
+    """What a filter can be set to."""
+    run_id = reader.info.run_id
+    if name == "file":
+        return list(dict.fromkeys(file for file, _ in reader.info.files))
+    return {"level": levels_of, "source": sources_of, "verdict": lambda _: list(VERDICTS)}[name](run_id)
+
+
+def of_file(reader: workbench.RunReader, file: str | None) -> dict[str, tuple[int, int]]:
+    """The filter that leaves the lines of one of several inputs."""
+    if file is None:
+        return {}
+    names = [name for name, _ in reader.info.files]
+    firsts = [*(first for _, first in reader.info.files), reader.info.n_lines + 1]
+    at = names.index(file)
+    return {"span": (firsts[at], firsts[at + 1] - 1)}
 
 
 def of_verdict(run_id: str, verdict: str | None) -> dict[str, list[int]]:
@@ -179,7 +231,7 @@ def show_lines_of(run_id: str, text_id: int) -> None:
     """Switch from the messages to the lines of one of them."""
     st.session_state[f"only_{run_id}"] = text_id
     st.session_state[f"view_{run_id}"] = "All lines"
-    st.session_state.pop(f"line_{run_id}", None)
+    st.session_state[f"line_{run_id}"] = None
 
 
 def only_message(run_id: str) -> int | None:
@@ -190,7 +242,11 @@ def only_message(run_id: str) -> int | None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption("Only lines of one message", width="content")
             st.button(
-                "Show all again", type="tertiary", icon=":material/close:", on_click=st.session_state.pop, args=(key,)
+                "Show all again",
+                type="tertiary",
+                icon=":material/close:",
+                on_click=st.session_state.update,
+                args=({key: None},),  # and not gone: the address would say it again
             )
     return text_id
 
@@ -212,7 +268,12 @@ def page_offset(run_id: str, n_found: int) -> int:
 
 
 def picked(
-    rows: pl.DataFrame, columns: dict[str, Any], ids: list[int], identity: tuple[Any, ...], state_key: str
+    rows: pl.DataFrame,
+    columns: dict[str, Any],
+    ids: list[int],
+    identity: tuple[Any, ...],
+    state_key: str,
+    row_px: int = ROW_PX,
 ) -> int:
     """Show a table; the id of the row chosen in it last, which may be on another page, or of its first row."""
     table_key = f"table_{hash(identity)}"
@@ -224,10 +285,10 @@ def picked(
             st.session_state[state_key] = ids[chosen[0]]
 
     st.dataframe(
-        rows,
+        in_cells(rows),
         hide_index=True,
         height=TABLE_PX,
-        row_height=ROW_PX,
+        row_height=row_px,
         column_order=list(columns),
         column_config=columns,
         on_select=keep,
@@ -235,26 +296,8 @@ def picked(
         placeholder="",
         key=table_key,
     )
-    return int(st.session_state.get(state_key, ids[0]))
-
-
-def line_columns(rows: pl.DataFrame) -> dict[str, Any]:
-    """Columns of the table, those left out that no row of the page fills."""
-    columns = {
-        "line_no": st.column_config.NumberColumn("No.", format="localized", width=70),
-        "timestamp_utc": st.column_config.DatetimeColumn("Time (UTC)", format="MM-DD HH:mm:ss", width=110),
-        "level": st.column_config.TextColumn("Level", width=60),
-        "score": score_column(),
-        "raw": st.column_config.TextColumn("Message", width=620),
-        "host": st.column_config.TextColumn("Host", width=110),
-        "component": st.column_config.TextColumn("Component", width=120),
-    }
-    return {name: column for name, column in columns.items() if rows[name].null_count() < len(rows)}
-
-
-def score_column(name: str = "Score") -> Any:
-    """Scores as a bar and a number."""
-    return st.column_config.ProgressColumn(name, min_value=0.0, max_value=1.0, format="%.3f", width=110)
+    chosen_before = st.session_state.get(state_key)
+    return int(ids[0] if chosen_before is None else chosen_before)
 
 
 def search_of(typed: str | None) -> tuple[str | None, bool]:

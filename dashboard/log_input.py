@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import streamlit as st
 
 from core import workbench
+from core.errors import WorkbenchError
+from dashboard.escaping import literal
 from dashboard.session import size_text
 
 FILE_KEY = "chosen_file"
 KEPT_FILE_KEY = "kept_file"
+MORE_FILES_KEY, ADDED_KEY = "more_files", "files_added"
+UPLOADED, DROPPED, SAMPLE = "uploaded", "in the drop folder, changed", "sample"
 LABELS_SUFFIX = ".labels.csv"  # labels of the log beside them, no log themselves
 
 
 def file_picker(welcome: str) -> Path | None:
-    """The log to work on: what was uploaded, or a sample; None where none is chosen.
+    """The log to work on: what was uploaded or dropped, or a sample; None where none is chosen.
 
     Args:
         welcome: what to do where there is no file yet, Markdown.
     """
-    inbox = sorted(
-        (path for path in workbench.inbox().iterdir() if path.is_file() and not path.name.startswith(".")),
-        key=lambda path: path.stat().st_mtime,
-        reverse=True,
-    )
-    samples = workbench.samples()
-    files = [path for path in (*inbox, *samples) if not path.name.endswith(LABELS_SUFFIX)]
-    if not inbox:
+    files = offered_files()
+    if not any(file.brought != SAMPLE for file in files.values()):
         st.markdown(welcome)
     if not files:
         return None
@@ -38,19 +37,80 @@ def file_picker(welcome: str) -> Path | None:
         st.session_state[FILE_KEY] = None
     chosen = st.selectbox(
         "Log file",
-        files,
+        list(files),
         index=None,
-        placeholder="Choose an uploaded file" + (" or a sample" if samples else ""),
-        format_func=lambda path: f"{path.parent.name}/{path.name} (sample)" if path in samples else path.name,
+        placeholder="Choose a file",
+        format_func=lambda path: files[path].name,
         key=FILE_KEY,
     )
     st.session_state[KEPT_FILE_KEY] = chosen
     if chosen is None:
         return None
     stat = chosen.stat()
-    brought = "sample" if chosen in samples else f"uploaded {datetime.fromtimestamp(stat.st_mtime):%Y-%m-%d %H:%M}"
-    st.caption(f"{size_text(stat.st_size)} · {brought}")
+    changed = "" if files[chosen].brought == SAMPLE else f" {datetime.fromtimestamp(stat.st_mtime):%Y-%m-%d %H:%M}"
+    st.caption(f"{size_text(stat.st_size)} · {files[chosen].brought}{changed}")
     return Path(chosen)
+
+
+def more_files(first: Path) -> list[Path]:
+    """The files read as one run: the first, and those chosen to come after it."""
+    files = {path: file for path, file in offered_files().items() if path != first}
+    chosen = st.multiselect(
+        "Files read after it, as one run",
+        list(files),
+        default=[path for path in kept_more(first) if path in files],
+        placeholder="None; choose some in order of time",
+        format_func=lambda path: files[path].name,
+        key=f"more_{first}_{st.session_state.get(ADDED_KEY, 0)}",
+    )
+    st.session_state[MORE_FILES_KEY] = (first, chosen)
+    if chosen:
+        names = " → ".join(literal(path.name) for path in (first, *chosen))
+        st.caption(f"Read in this order: {names}")
+    return [first, *chosen]
+
+
+def kept_more(first: Path) -> list[Path]:
+    """What was chosen to be read after this file."""
+    of, chosen = st.session_state.get(MORE_FILES_KEY, (None, []))
+    return list(chosen) if of == first else []
+
+
+def add_arrived(path: Path, follows: bool) -> None:
+    """Choose what has just come in: as the log, or after the others that were chosen together with it."""
+    state = st.session_state
+    if follows and (first := state.get(FILE_KEY)) is not None:
+        state[MORE_FILES_KEY] = (first, [*kept_more(first), path])
+    else:
+        state[FILE_KEY] = path
+    state[ADDED_KEY] = state.get(ADDED_KEY, 0) + 1  # the control of the others is made anew with them
+
+
+@dataclass(frozen=True)
+class Offered:
+    """A file that can be chosen: its name for people, and how it came here."""
+
+    name: str
+    brought: str
+
+
+def offered_files() -> dict[Path, Offered]:
+    """Files that can be chosen: uploads, the latest first, then the drop folder's, then samples."""
+    uploads = sorted(
+        (path for path in workbench.inbox().iterdir() if path.is_file() and not path.name.startswith(".")),
+        key=lambda path: path.stat().st_mtime,
+        reverse=True,
+    )
+    found = {path: Offered(path.name, UPLOADED) for path in uploads}
+    try:
+        if folder := workbench.drop_folder():
+            found |= {
+                path: Offered(f"{path.relative_to(folder)} (drop folder)", DROPPED) for path in workbench.dropped()
+            }
+    except WorkbenchError as error:
+        st.warning(literal(str(error)), icon=":material/folder_off:")
+    found |= {path: Offered(f"{path.parent.name}/{path.name} (sample)", SAMPLE) for path in workbench.samples()}
+    return {path: file for path, file in found.items() if not path.name.endswith(LABELS_SUFFIX)}
 
 
 def format_choice() -> str:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from core import workbench
 from core.errors import WorkbenchError
-from dashboard.escaping import literal
+from dashboard.escaping import in_cells, literal
 from dashboard.session import ROW_PX, age_text
 
 OFFERED = 50  # messages of an incident
@@ -75,7 +75,7 @@ def muted_list(reader: workbench.RunReader, threshold: float) -> None:
         f"Muted messages ({len(rows):,}): {n_lines:,} {lines} left out here", icon=":material/notifications_off:"
     ):
         picked = st.dataframe(
-            rows,
+            in_cells(rows),
             hide_index=True,
             row_height=ROW_PX,
             column_order=["count", "score", "normalized_text", "reason", "until", "by", "since"],

@@ -13,7 +13,7 @@ from dashboard.session import THRESHOLD_PAGE, cannot_open, nothing_scored, run_i
 
 REPORT = "report"
 WHAT = {
-    REPORT: "One HTML page with numbers, charts, messages, verdicts and settings. It needs no network and prints well.",
+    REPORT: "One HTML page: numbers, charts, incidents, messages, verdicts, settings. Needs no network, prints well.",
     "flagged lines": "One row for each line at or above the threshold, as written, with scores and reason.",
     "all lines": "One row for each line of the log, blank ones too, as written, with scores and reason.",
     "sessions": "One row for each session with its score.",

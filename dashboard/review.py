@@ -13,10 +13,14 @@ from core.evaluate import wilson_interval
 from dashboard.acts import Act, answered, performer, problem
 from dashboard.components.line_detail import LineDetail
 from dashboard.components.review_board import QueueRow, review_board
-from dashboard.escaping import literal
+from dashboard.escaping import in_cells, literal
 from dashboard.line_view import detail_of, said_of
 from dashboard.lines_table import without_headers
+from dashboard.link import to_link
+from dashboard.rescoring import rescore_button
+from dashboard.retraining import retrain
 from dashboard.session import ROW_PX, THRESHOLD_PAGE, cannot_open, muted_key, nothing_scored, run_in_view, run_reader
+from dashboard.validation.labels import labelled_texts
 
 SHOWN_ROWS = 200
 SHOWN_CHARS = 300  # of a line in the queue; its detail shows it whole
@@ -43,7 +47,12 @@ QUEUES = {
     "Highest score": Queue("highest", 1_000, "Nothing is flagged. Move the threshold to the left."),
     "Near the threshold": Queue("near", 200, "The log has no line with a text."),
     "Random audit": Queue("audit", 200, "No line lies below the threshold."),
+    "Most telling": Queue("telling", workbench.ASKED, "Every message is labelled or muted."),
 }
+TELLING_TEXT = (
+    "Messages whose verdict would change most: near the threshold, the scorers not of one mind, many lines "
+    "(uncertainty sampling, Lewis and Gale 1994). Those that had a label when the list was made are left out."
+)
 
 
 def page() -> None:
@@ -67,8 +76,8 @@ def review(reader: workbench.RunReader) -> None:
     if found := problem(_board(run_id)):
         st.error(literal(found), icon=":material/error:")
     threshold = workbench.threshold(run_id)
-    name, unjudged, by_message = controls(run_id)
     verdicts = workbench.verdicts(run_id, notes=True)
+    name, unjudged, by_message = controls(reader, verdicts)
     ranked = marked(ranking(run_id, name, threshold, by_message), verdicts, by_message)
     if ranked.is_empty():
         st.info(QUEUES[name].nothing, icon=":material/filter_alt_off:")
@@ -86,23 +95,30 @@ def review(reader: workbench.RunReader) -> None:
     given(run_id, verdicts)
 
 
-def controls(run_id: str) -> tuple[str, bool, bool]:
-    """Name of the queue, whether judged rows are left out, and whether a row stands for a message."""
+def controls(reader: workbench.RunReader, verdicts: pl.DataFrame) -> tuple[str, bool, bool]:
+    """Name of the queue, whether judged rows are left out, and whether a row stands for a message.
+
+    Beside them the ways to make verdicts count.
+    """
+    run_id = reader.info.run_id
+    named = {queue.kind: name for name, queue in QUEUES.items()}
 
     def from_the_top() -> None:
         stand_at(run_id, None)
+        st.session_state.pop(_asked_key(run_id), None)
 
     with st.container(horizontal=True, vertical_alignment="center"):
         name = st.segmented_control(
             "Queue",
             list(QUEUES),
-            default=next(iter(QUEUES)),
+            default=named.get(st.query_params.get("queue", ""), next(iter(QUEUES))),
             required=True,
             label_visibility="collapsed",
             width="content",
             key=f"queue_{run_id}",
             on_change=from_the_top,
         )
+        to_link(queue=None if name == next(iter(QUEUES)) else QUEUES[name].kind)
         unjudged = st.toggle("Unjudged only", key=f"unjudged_{run_id}", on_change=from_the_top)
         by_message = st.toggle(
             "One line a message",
@@ -111,6 +127,14 @@ def controls(run_id: str) -> tuple[str, bool, bool]:
             key=f"by_message_{run_id}",
             on_change=from_the_top,
         )
+        st.space("stretch")
+        rescore_button(reader, verdicts)
+        with st.container(width="content"):
+            retrain(reader)
+    if QUEUES[name].kind == "telling":
+        words, button = st.columns([7, 1], vertical_alignment="center")
+        words.caption(TELLING_TEXT)
+        button.button("Ask anew", on_click=from_the_top, width="stretch", key=f"others_{run_id}")
     return name, unjudged, by_message
 
 
@@ -119,13 +143,24 @@ def controls(run_id: str) -> tuple[str, bool, bool]:
 
 def ranking(run_id: str, name: str, threshold: float, by_message: bool) -> pl.DataFrame:
     """The queue without verdicts: line_no, text_id, normalized_text, count, score, raw without its header."""
-    return _ranking(run_id, name, threshold, by_message, muted_key())
+    labelled: frozenset[int] = frozenset()
+    if QUEUES[name].kind == "telling":
+        asked_key = _asked_key(run_id)
+        if asked_key not in st.session_state:  # kept, so that no row moves while they are judged
+            st.session_state[asked_key] = labelled_texts(run_id)
+        labelled = st.session_state[asked_key]
+    return _ranking(run_id, name, threshold, by_message, muted_key(), labelled)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _ranking(run_id: str, name: str, threshold: float, by_message: bool, muted: str) -> pl.DataFrame:
-    reader = run_reader(run_id)
-    rows = reader.queue(QUEUES[name].kind, threshold, by_message, QUEUES[name].limit)
+def _ranking(
+    run_id: str, name: str, threshold: float, by_message: bool, muted: str, labelled: frozenset[int]
+) -> pl.DataFrame:
+    reader, queue = run_reader(run_id), QUEUES[name]
+    if queue.kind == "telling":
+        rows = workbench.telling_messages(reader, threshold, labelled, queue.limit)
+    else:
+        rows = reader.queue(queue.kind, threshold, by_message, queue.limit)
     if rows.is_empty():
         return rows.with_columns(raw=pl.lit(""))
     lines = without_headers(reader.lines_at(rows["line_no"].to_list()).select("line_no", "raw"))
@@ -296,6 +331,10 @@ def _board(run_id: str) -> str:
     return f"review_{run_id}"
 
 
+def _asked_key(run_id: str) -> str:
+    return f"labelled_when_asked_{run_id}"
+
+
 # ---- verdicts given
 
 
@@ -311,7 +350,7 @@ def given(run_id: str, verdicts: pl.DataFrame) -> None:
             source=pl.when(pl.col("run_id") == run_id).then(pl.lit("here")).otherwise("run_name"),
         )
         picked = st.dataframe(
-            rows,
+            in_cells(rows),
             hide_index=True,
             row_height=ROW_PX,
             column_order=["verdict", "line_no", "line", "note", "at", "by", "source"],

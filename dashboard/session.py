@@ -21,6 +21,7 @@ INCIDENTS_PAGE = "incidents.py"
 VALIDATE_PAGE = "validate.py"
 EXPLORE_PAGE = "explore.py"
 REVIEW_PAGE = "review.py"
+TRAFFIC_PAGE = "traffic.py"
 COMPARE_PAGE = "compare.py"
 MODELS_PAGE = "models.py"
 REPORT_PAGE = "report.py"
@@ -114,8 +115,8 @@ def model_name(run: workbench.RunInfo) -> str:
 
 
 def way_text(run: workbench.RunInfo) -> str:
-    """What a run was scored with and whether lines were judged in context, in a few words."""
-    return model_name(run) + (", in context" if run.context else "")
+    """What a run was scored with, whether lines were judged in context and verdicts counted, in a few words."""
+    return model_name(run) + (", in context" if run.context else "") + (", with verdicts" if run.verdicts else "")
 
 
 def age_text(utc: str) -> str:

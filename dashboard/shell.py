@@ -9,6 +9,7 @@ import streamlit as st
 
 from core import workbench
 from core.errors import WorkbenchError
+from dashboard.components.key_help import key_help
 from dashboard.escaping import literal
 from dashboard.session import (
     COMPARE_PAGE,
@@ -19,6 +20,7 @@ from dashboard.session import (
     REPORT_PAGE,
     REVIEW_PAGE,
     THRESHOLD_PAGE,
+    TRAFFIC_PAGE,
     VALIDATE_PAGE,
     run_in_view,
     way_text,
@@ -41,6 +43,7 @@ def show() -> None:
             st.Page(VALIDATE_PAGE, title="Validate", icon=":material/fact_check:", url_path="validate"),
             st.Page(EXPLORE_PAGE, title="Explore", icon=":material/scatter_plot:", url_path="explore"),
             st.Page(REVIEW_PAGE, title="Review", icon=":material/rule:", url_path="review"),
+            st.Page(TRAFFIC_PAGE, title="Traffic", icon=":material/lan:", url_path="traffic"),
             st.Page(COMPARE_PAGE, title="Compare", icon=":material/compare:", url_path="compare"),
             st.Page(MODELS_PAGE, title="Models", icon=":material/model_training:", url_path="models"),
             st.Page(REPORT_PAGE, title="Report", icon=":material/summarize:", url_path="report"),
@@ -48,14 +51,14 @@ def show() -> None:
         position="top",
     )
     try:
-        status_strip()
+        status_strip(page.title)
     except WorkbenchError as error:
         st.error(literal(str(error)), icon=":material/error:")
     page.run()
 
 
-def status_strip() -> None:
-    """File, lines, model, threshold and verdicts of the run in view; the running job at the right."""
+def status_strip(title: str) -> None:
+    """File, lines, model, threshold and verdicts of the run in view; the running job and the keys at the right."""
     run_id = run_in_view()
     runs = {run.run_id: run for run in workbench.runs()}
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -74,6 +77,8 @@ def status_strip() -> None:
         with st.container(width="content"):
             # A fragment of its own, so that the watch redraws one badge and not the page.
             st.fragment(running_job, run_every=WATCH_SECONDS if active else None)()
+        with st.container(width="content"):
+            key_help(title)
 
 
 def running_job() -> None:

@@ -5,19 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import streamlit as st
 
 from core import workbench
 from core.errors import WorkbenchError
 from dashboard.components.line_detail import line_detail
 from dashboard.components.threshold_histogram import Rate, threshold_histogram
-from dashboard.escaping import literal
+from dashboard.escaping import in_cells, literal
 from dashboard.line_view import detail_of, said_of
 from dashboard.lines_table import flagged_table
+from dashboard.multiples import flagged_groups
 from dashboard.mutes import muted_list
 from dashboard.session import (
     ROW_PX,
     cannot_open,
+    muted_key,
     nothing_scored,
     run_in_view,
     run_reader,
@@ -72,8 +75,9 @@ def explore(run_id: str) -> None:
         with right:
             if line_no is not None:
                 show_line(reader, line_no, choice.threshold, scores, counts)
-        with left:  # last, as it reads every line
+        with left:  # late, as they read every line
             timeline(reader, choice.threshold)
+            flagged_groups(reader, choice.threshold)
         muted_list(reader, choice.threshold)
     except WorkbenchError as error:
         st.error(literal(str(error)), icon=":material/error:")
@@ -86,7 +90,7 @@ def rate_of(run: workbench.RunInfo) -> Rate:
 
 def timeline(reader: workbench.RunReader, threshold: float) -> None:
     """Flagged lines over the log's time, or over its line numbers where it has no times."""
-    spans = reader.timeline(threshold, TIMELINE_SPANS)
+    spans = timeline_of(reader.info.run_id, threshold, muted_key())
     start = spans.columns[0]
     st.markdown("**Flagged lines over time (UTC)**" if start == "start_utc" else "**Flagged lines along the file**")
     st.bar_chart(
@@ -98,6 +102,19 @@ def timeline(reader: workbench.RunReader, threshold: float) -> None:
         color=FLAGGED_COLOUR,
         height=150,
     )
+    if (most := spans["n_flagged"].max()) and isinstance(most, int):
+        busiest = spans.filter(pl.col("n_flagged") == most)[start][0]
+        where = f"line {busiest:,}" if isinstance(busiest, int) else f"{busiest:%Y-%m-%d %H:%M}"
+        n_with = int((spans["n_flagged"] > 0).sum())
+        st.caption(
+            f"Flagged lines in {n_with} of {len(spans)} equal spans; most, {most:,}, in the one from {where} on."
+        )
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def timeline_of(run_id: str, threshold: float, muted: str) -> pl.DataFrame:
+    """The spans of the time line; a run never changes, and `muted` says what is muted in it."""
+    return run_reader(run_id).timeline(threshold, TIMELINE_SPANS)
 
 
 def show_line(
@@ -120,7 +137,7 @@ def rejections(reader: workbench.RunReader) -> None:
     lines = "line was" if reader.info.n_rejected == 1 else "lines were"
     with st.expander(f"{reader.info.n_rejected:,} {lines} not read as the format says; scored all the same"):
         st.dataframe(
-            reader.rejections(100),
+            in_cells(reader.rejections(100)),
             hide_index=True,
             row_height=ROW_PX,
             column_config={

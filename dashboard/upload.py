@@ -1,8 +1,9 @@
 """The upload route beside the pages: a log goes from the browser to the inbox on disk, never whole through memory.
 
 A page issues a token for one file (`Uploads.issue`). The browser then sends `PUT /upload/<token>?name&size&offset`, a
-slice of the file at a time, and after a broken connection asks `GET /upload/<token>` where to go on. The last slice
-spends the token and moves the file into the inbox under a name that is safe and free.
+slice of the file at a time, and after a broken connection, or when the page was left and the same file is chosen again,
+asks `GET /upload/<token>` where to go on; `DELETE` gives it up. The last slice spends the token and moves the file into
+the inbox under a name that is safe and free.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from core import workbench
 MAX_UPLOAD_BYTES = 20 * 1024**3
 RESERVE_BYTES = 256 * 1024**2  # left free on the disk, for the results of the run that follows
 IDLE_SECONDS = 3600.0  # a token that nobody used for so long is void, and its part of a file is removed
+STALLED_SECONDS = 5.0  # a request that sent nothing for so long gives way to another for the same file
 MAX_NAME_BYTES = 180
 
 
@@ -50,6 +52,8 @@ class _Upload:
     name: str | None = None
     size_bytes: int = 0
     received_bytes: int = 0
+    heard_at: float = 0.0  # monotonic seconds, of the last bytes
+    turn: int = 0  # requests so far that were let write
     busy: bool = False
     spent: bool = False
 
@@ -93,14 +97,17 @@ class Uploads:
 
     def routes(self) -> list[Route]:
         """Routes for `st.App`."""
-        return [Route("/upload/{token}", self._answer, methods=["GET", "PUT"])]
+        return [Route("/upload/{token}", self._answer, methods=["GET", "PUT", "DELETE"])]
 
     async def _answer(self, request: Request) -> JSONResponse:
         try:
             check_same_site(request)
             upload = self._find(request.path_params["token"])
             if request.method == "GET":
-                return JSONResponse({"received": upload.received_bytes})
+                return JSONResponse({"received": upload.received_bytes, "size": upload.size_bytes})
+            if request.method == "DELETE":
+                self.revoke(request.path_params["token"])
+                return JSONResponse({})
             return await self._receive(request, upload)
         except Refused as refused:
             return JSONResponse({"error": str(refused)}, status_code=refused.status)
@@ -119,8 +126,8 @@ class Uploads:
         name = safe_name(request.query_params.get("name", ""))
         size_bytes = _whole_number(request, "size")
         offset = _whole_number(request, "offset")
-        if upload.busy:
-            raise Refused(409, "The same upload is running in another request. Wait for it, or reload the page.")
+        if upload.busy and time.monotonic() - upload.heard_at < STALLED_SECONDS:  # the browser asks again
+            return JSONResponse({"busy": True}, status_code=409)
         if size_bytes > self.max_bytes:
             raise Refused(413, f"{name} has {size_bytes:,} bytes; the limit is {self.max_bytes:,}. Split the file.")
         if size_bytes == 0:
@@ -134,6 +141,9 @@ class Uploads:
             return JSONResponse({"received": upload.received_bytes}, status_code=409)
 
         upload.busy = True
+        upload.turn += 1
+        upload.heard_at = time.monotonic()
+        turn = upload.turn
         try:
             await self._write(request, upload, self._part(token))
             if upload.received_bytes < upload.size_bytes:
@@ -146,22 +156,25 @@ class Uploads:
                 raise Refused(507, _no_space(name, self.inbox())) from error
             raise Refused(500, f"{name} could not be written to {self.inbox()}: {error.strerror}.") from error
         finally:
-            upload.busy = False
+            upload.busy = upload.busy and upload.turn != turn
         return JSONResponse({"received": upload.received_bytes, "name": saved.name})
 
     async def _write(self, request: Request, upload: _Upload, part: Path) -> None:
         # The slice is written as it arrives, so memory holds one network buffer, whatever the file's size.
+        turn = upload.turn
         with part.open("r+b" if upload.received_bytes else "wb") as out:
             out.seek(upload.received_bytes)
             out.truncate()
             try:
                 async for chunk in request.stream():
+                    if upload.turn != turn:
+                        raise Refused(409, "Another request goes on with this upload.")
                     if upload.received_bytes + len(chunk) > upload.size_bytes:
                         raise Refused(413, f"More bytes arrived than the {upload.size_bytes:,} of {upload.name}.")
                     out.write(chunk)
                     out.flush()
                     upload.received_bytes += len(chunk)
-                    upload.used_at = time.monotonic()
+                    upload.used_at = upload.heard_at = time.monotonic()
             except ClientDisconnect as gone:
                 raise Refused(400, "The connection broke; the page goes on from here.") from gone
 

@@ -12,9 +12,11 @@ from dashboard.escaping import literal
 from dashboard.session import VALIDATE_PAGE, cannot_open, nothing_scored, open_run, run_in_view, run_reader
 from dashboard.threshold import rate_of
 from dashboard.validation.budget import budget_section
+from dashboard.validation.changes import changes_section
 from dashboard.validation.confusion import confusion_section
 from dashboard.validation.figures import figures_table, kinds_section, point_text, scored_labels
 from dashboard.validation.labels import labelled_run, source_choice
+from dashboard.validation.offer import offer_section
 from dashboard.validation.rules import choose_threshold, leave_rule
 from dashboard.validation.weights import tried_weights, weights_section
 
@@ -68,6 +70,8 @@ def figures_page(info: workbench.RunInfo, source: workbench.LabelSource) -> None
         st.caption(trust_text(info, source, tried, choice.threshold))
         budget_section(info.run_id, now, scores, lines, rate, choice.threshold, point_key, rule_key)
         weights_section(info, weights, rows, before, choice.threshold)
+        offer_section(info, source)
+        changes_section(found, weights, choice.threshold, saved)
         kinds_section(rows, choice.threshold)
         confusion_section(found, weights, choice.threshold, tried)
     except WorkbenchError as error:
@@ -90,12 +94,14 @@ def trust_text(info: workbench.RunInfo, source: workbench.LabelSource, tried: bo
             "These lines were picked for review: their share of abnormal lines is not the file's, so precision and "
             "PR-AUC are not either."
         )
+    if info.verdicts:
+        parts.append("Verdicts were counted in the scores: on the messages they are about, the figures are optimistic.")
     if tried or threshold != info.threshold or info.reweighed_from:
         parts.append(
             ":material/warning: Chosen on these labels, a threshold or weights look better than they are: optimistic. "
             "Measure on other labels before you rely on the figures."
         )
-    else:
+    elif not info.verdicts:
         parts.append("Threshold and weights were set without these labels: the figures are fair.")
     return " ".join(parts)
 

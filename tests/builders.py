@@ -60,6 +60,16 @@ def access_log(n_lines: int, n_attacks: int = 0, seed: int = 0) -> tuple[list[st
     return lines, labels
 
 
+def log_of_failures(n_lines: int) -> tuple[list[str], list[int]]:
+    """Distinct lines and their labels: failures (1) all look alike, half the other lines look like nothing else."""
+    lines = []
+    for no in range(n_lines):
+        word = "".join(chr(ord("a") + int(digit)) for digit in f"{no:03d}")
+        odd = " ".join(f"{word}{chr(ord('k') + place)}" for place in range(2 + no % 7))
+        lines.append((f"disk {word} failed", f"user {word} came in", odd)[no % 3])
+    return lines, [int(no % 3 == 0) for no in range(n_lines)]
+
+
 def write_log(path: Path, lines: list[str]) -> Path:
     """A plain log."""
     path.write_text("".join(f"{line}\n" for line in lines))

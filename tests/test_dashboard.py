@@ -20,6 +20,7 @@ from dashboard.components.line_detail import Token
 from dashboard.escaping import literal
 from dashboard.line_view import contributions, header_length, standing, tokens_of
 from dashboard.lines_table import search_of
+from dashboard.log_input import FILE_KEY
 from dashboard.threshold import rate_of
 from tests.builders import store_run
 from tests.pages import shown
@@ -107,7 +108,7 @@ def test_a_chosen_file_is_previewed_and_scored_as_asked(app: AppTest, monkeypatc
     asked = []
     monkeypatch.setattr(workbench, "start_scoring", lambda *given: asked.append(given) or "job")
     app.run()
-    app.selectbox(data.FILE_KEY).select(path).run()
+    app.selectbox(FILE_KEY).select(path).run()
     assert not app.exception
     rows = table(app, "normalized_text")
     assert len(rows) == 20
@@ -116,7 +117,7 @@ def test_a_chosen_file_is_previewed_and_scored_as_asked(app: AppTest, monkeypatc
     next(button for button in app.button if button.label == "Find abnormal lines").click().run()
     assert not app.exception
     [(given, model, quick, read, sessions, context)] = asked
-    assert (given, model, quick, read.format, sessions, context) == (path, None, True, "auto", None, True)
+    assert (given, model, quick, read.format, sessions, context) == ([path], None, True, "auto", None, True)
     app.checkbox[0].uncheck().run()
     next(button for button in app.button if button.label == "Find abnormal lines").click().run()
     assert asked[1][-1] is False
@@ -130,10 +131,10 @@ def test_a_model_that_knows_the_messages_is_proposed(app: AppTest, tmp_path: Pat
     known.write_text("\n".join(lines[:10]) + "\n")
     other.write_text("\n".join(f"disk {word} is full" for word in "abcdefghij") + "\n")
     app.run()
-    app.selectbox(data.FILE_KEY).select(known).run()
+    app.selectbox(FILE_KEY).select(known).run()
     assert app.radio[0].value == data.SAVED
     assert "messages of 100% of the first lines" in shown(app)
-    app.selectbox(data.FILE_KEY).select(other).run()
+    app.selectbox(FILE_KEY).select(other).run()
     assert app.radio[0].value == data.OWN
     app.radio[0].set_value(data.SAVED).run()
     assert "messages of 0% of the first lines. That is little" in shown(app)
@@ -143,7 +144,7 @@ def test_a_file_that_is_no_log_is_refused_before_it_is_scored(app: AppTest):
     path = workbench.inbox() / "empty.log"
     path.write_bytes(b"")
     app.run()
-    app.selectbox(data.FILE_KEY).select(path).run()
+    app.selectbox(FILE_KEY).select(path).run()
     assert not app.exception
     assert "empty" in app.error[0].value
     assert "Find abnormal lines" not in [button.label for button in app.button]
@@ -164,7 +165,9 @@ def test_a_job_that_ended_badly_is_shown_with_its_reason(home: Path, app: AppTes
     assert literal("a_b.log") in shown(app)
     assert text in shown(app)
     app.button("dismiss_j1").click().run()
-    assert literal("a_b.log") not in shown(app)
+    assert "dismiss_j1" not in [button.key for button in app.button]
+    [again] = [button.label for button in app.expander[0].button]  # it is among the earlier jobs from now on
+    assert again == "Run again"
 
 
 def test_past_runs_are_listed(app: AppTest):

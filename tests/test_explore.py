@@ -5,20 +5,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import plotly.graph_objects as go
 import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import workbench
 from core.store import RunWriter, write_map
-from dashboard.charts import DIMMED, LARGEST_PX, MARKS, OPACITY, SMALLEST_PX, Look, message_map, point_sizes
+from dashboard.charts import LARGEST_PX, SMALLEST_PX, point_sizes
+from dashboard.components.message_map import MARKS, RAMP_STEPS, STAMP_CHARS, payload, ramp
 from dashboard.explore import matching, points_of
 from tests.builders import store_run
 from tests.pages import shown
 
 HOSTILE = "<b>login</b> <a href='http://evil.example'>x</a> &lt; $a$ #000012"
-LOOK = Look(False, [f"#11111{no}" for no in range(8)], "#222222")
 LINES = [
     *[(f"session opened {no}", "session opened", 0.1) for no in range(1, 7)],
     (HOSTILE, HOSTILE, 0.9),
@@ -42,14 +41,16 @@ def points(**changed: list) -> pl.DataFrame:
         "state": ["normal", "flagged", "normal"],
         "level_class": ["", "error", "info"],
         "verdict": ["", "abnormal", ""],
+        "cluster": [0, None, 0],
+        "title": ["session opened", "", "session opened"],
         "knn": [0.0, 0.5, 0.25],
     }
     return pl.DataFrame(columns | changed)
 
 
-def drawn(figure: go.Figure) -> dict[str, go.Scattergl]:
-    """The traces of points by their names, those of the legend of sizes left out."""
-    return {trace.name: trace for trace in figure.data if trace.type == "scattergl"}
+def drawn(*given, **kept) -> dict:
+    """What the browser is told of the points."""
+    return json.loads(payload(*given, **kept)[STAMP_CHARS:])
 
 
 def in_two_contexts(run_id: str) -> str:
@@ -86,36 +87,23 @@ def test_a_text_in_two_contexts_lies_in_one_place():
     assert found["state"].to_list() == ["normal", "flagged", "normal", "normal", "flagged"]
 
 
-def test_a_point_says_its_message_as_text_and_its_facts():
-    figure = message_map(points(), "score", LOOK)
-    said = {trace.customdata[i]: text for trace in drawn(figure).values() for i, text in enumerate(trace.hovertext)}
-    assert said == {
-        7: "session opened<br>score 0.1 · 1 line",
-        8: "&lt;b&gt;login&lt;/b&gt; &lt;a href='http://evil.example'&gt;x&lt;/a&gt; &amp;lt; &#36;a&#36; &#35;0<br>"
-        "00012<br>▲ flagged · score 0.8765 · 1200 lines · level error · verdict abnormal",
-        9: "m" * 60 + "<br>" + "n" * 60 + " …<br>score 0.2 · 100 lines · level info",
-    }
-    assert {trace.hovertemplate for trace in drawn(figure).values()} == {"%{hovertext}<extra></extra>"}
-
-
-def test_points_are_sized_by_lines_and_coloured_by_score_with_flagged_ones_on_top():
-    traces = drawn(message_map(points(), "knn", LOOK))
-    assert list(traces) == ["normal", "flagged"]
-    assert [traces[name].marker.symbol for name in traces] == ["circle", "triangle-up"]
-    assert list(traces["normal"].customdata) == [9, 7]  # small on large
-    assert list(traces["normal"].marker.color) == [0.25, 0.0]
-    assert traces["normal"].marker.size[0] > traces["normal"].marker.size[1] == SMALLEST_PX
+def test_small_points_lie_on_large_ones_and_flagged_ones_on_top():
+    found = drawn(points(), "knn", False, "words")
+    assert found["ids"] == [9, 7, 8]
+    assert found["flagged"] == [0, 0, 1]
+    assert found["size"][0] > found["size"][1] == SMALLEST_PX
+    assert found["text"][2] == HOSTILE  # the browser puts it in as text
+    assert found["cluster"] == [0, 0, -1] and found["titles"] == {"0": "session opened"}
+    assert found["colour"]["codes"] == [RAMP_STEPS // 2, 0, RAMP_STEPS - 1]
+    assert len(drawn(points(normalized_text=["a" * 10**6] * 3), "knn", False, "")["text"][0]) < 300
     grown = point_sizes(np.array([1, 2, 10, 1_000, 10**6, 10**8]))
     assert (np.diff(grown) >= 0).all() and grown[-1] == grown[-2] == LARGEST_PX
     assert grown[2] - grown[0] == pytest.approx((grown[4] - grown[0]) / 6, abs=0.1)
 
 
 def test_high_scores_stand_out_on_light_and_on_dark():
-    light = message_map(points(), "score", LOOK).layout.coloraxis
-    dark = message_map(points(), "score", Look(True, LOOK.palette, "#eeeeee")).layout.coloraxis
-    assert [colour for _, colour in light.colorscale] == [colour for _, colour in dark.colorscale][::-1]
-    assert light.colorscale[-1] == (1, "#00224e")  # dark on light
-    assert light.cmax == 0.87654321
+    assert ramp(dark=True) == ramp(dark=False)[::-1]
+    assert ramp(dark=False)[-1] == "rgb(0, 34, 78)"  # dark on light
 
 
 @pytest.mark.parametrize("colour_by", list(MARKS))
@@ -124,29 +112,20 @@ def test_categories_differ_in_symbol_and_colour(colour_by: str):
     assert len({place for _, _, place in marks}) == len(marks)
     named = [(symbol, name) for name, symbol, _ in marks if not name.startswith("no ")]
     assert len({symbol for symbol, _ in named}) == len(named)
-    figure = message_map(points(), colour_by, LOOK)
-    assert sorted(i for trace in drawn(figure).values() for i in trace.customdata) == [7, 8, 9]
-    assert drawn(figure)[figure.data[len(drawn(figure)) - 1].name].customdata[0] == 8  # flagged last, on top
+    found = drawn(points(), colour_by, False, "")["colour"]
+    named = dict(zip((9, 7, 8), (found["marks"][code]["name"] for code in found["codes"]), strict=True))
+    assert named[8] == {"state": "flagged", "level_class": "error", "verdict": "abnormal"}[colour_by]
+    assert named[7] == {"state": "normal", "level_class": "no level", "verdict": "no verdict"}[colour_by]
 
 
-def test_a_level_is_told_by_colour_and_a_flagged_point_by_its_ring():
-    traces = drawn(message_map(points(), "level_class", LOOK))
-    assert {name: trace.marker.color for name, trace in traces.items()} == {
-        "no level": LOOK.palette[7],
-        "info": LOOK.palette[0],
-        "error": LOOK.palette[1],
-    }
-    assert traces["error"].marker.line.width > traces["info"].marker.line.width
-
-
-def test_a_search_dims_the_rest_and_a_selection_is_marked():
-    traces = drawn(message_map(points(), "score", LOOK, found=np.array([True, False, False])))
-    assert list(traces["normal"].marker.opacity) == [DIMMED, OPACITY]
-    assert list(traces["flagged"].marker.opacity) == [DIMMED]
-    assert traces["normal"].selectedpoints is None
-    traces = drawn(message_map(points(), "score", LOOK, chosen=np.array([True, False, False])))
-    assert list(traces["normal"].selectedpoints) == [1]
-    assert list(traces["flagged"].selectedpoints) == []
+def test_another_search_is_another_drawing_and_the_same_is_the_same():
+    first = payload(points(), "score", False, "")
+    assert payload(points(), "score", False, "") == first
+    other = payload(points(), "score", False, "", np.array([True, False, False]), [7])
+    assert other[:STAMP_CHARS] != first[:STAMP_CHARS]
+    found = json.loads(other[STAMP_CHARS:])
+    assert found["found"] == [0, 1, 0] and found["chosen"] == [7]
+    assert json.loads(first[STAMP_CHARS:])["found"] is None
 
 
 # ---- the page
@@ -165,6 +144,11 @@ def table(app: AppTest, column: str) -> pl.DataFrame:
     return pl.from_pandas(next(item.value for item in app.dataframe if column in item.value.columns))
 
 
+def components(app: AppTest) -> list[str]:
+    """Keys of the parts drawn in the browser, beside what every page has."""
+    return [item.key for item in app.get("bidi_component") if item.key != "key_help"]
+
+
 def mapped(run_id: str = "a", **facts) -> None:
     """A run whose UMAP is ready."""
     store_run(run_id, LINES, vectors=VECTORS, **facts)
@@ -177,7 +161,7 @@ def test_without_a_run_or_a_network_the_next_action_is_named(app: AppTest):
     store_run("quick", LINES)
     opened(app, run="quick")
     assert "No network read this log" in app.info[0].value
-    assert not app.get("plotly_chart")
+    assert components(app) == []
 
 
 @pytest.mark.parametrize("run_id", ["nothing-here", "../../etc"])
@@ -189,7 +173,7 @@ def test_an_unknown_run_is_an_error_with_a_way_on(app: AppTest, run_id: str):
 def test_the_map_its_messages_and_their_lines(app: AppTest):
     mapped()
     opened(app, run="a")
-    assert len(app.get("plotly_chart")) == 1
+    assert components(app) == ["map_chart_a", "map_detail_a"]
     assert "4 messages, 2 of them flagged." in shown(app)
     assert "**All 4 messages, 10 lines**" in shown(app)
     assert table(app, "normalized_text")["normalized_text"].to_list() == [
@@ -242,6 +226,39 @@ def test_a_selection_is_judged_at_once_and_coloured_by_its_verdict(app: AppTest)
     assert found["state"].to_list() == ["normal", "flagged", "flagged", "normal"]
 
 
+def test_new_lines_are_placed_beside_the_points_or_it_is_said_why_not(app: AppTest):
+    learnt = {"model": "shop", "learnt": {"created_utc": "2026-01-01T00:00:00Z"}}
+    mapped("a", **learnt)
+    store_run("b", [("disk broke", "disk broke", 0.8), ("odd", "odd", 0.2)], vectors=[VECTORS[2], VECTORS[0]], **learnt)
+    opened(app, run="a")
+    app.button("place_run_a").click().run()
+    assert not app.exception and not app.error
+    assert "**2 new lines placed**" in shown(app)
+    rows = table(app, "nearest_text")
+    assert rows["line"].to_list() == ["disk broke", "odd"]  # the highest score first
+    assert rows["nearest_text"].to_list() == ["disk failed", "session opened"]
+    assert rows["remark"].to_list() == ["▲ flagged", ""]
+    next(button for button in app.button if button.label == "Remove").click().run()
+    assert "placed**" not in shown(app)
+    app.text_area("pasted_a").set_value("a line").run()
+    app.button("place_lines_a").click().run()
+    assert "there is no model 'shop'" in app.error[0].value.replace("\\", "")
+    assert "**All 4 messages, 10 lines**" in shown(app)
+
+
+def test_what_is_shown_stands_in_the_address(app: AppTest):
+    mapped()
+    opened(app, run="a", map="pca", colour="Verdict", search="disk")
+    assert app.segmented_control("map_method_a").value == "pca"
+    assert app.selectbox("map_colour_a").value == "Verdict"
+    assert "The search finds 1 of them." in shown(app)
+    app.selectbox("map_colour_a").set_value("Fused score").run()
+    assert "colour" not in app.query_params
+    assert app.query_params["map"] == "pca"
+    opened(app, run="a", map="mds", colour="nothing")
+    assert not app.exception and not app.error
+
+
 def test_a_map_is_asked_for_once_and_its_failure_is_told(home: Path, app: AppTest, monkeypatch: pytest.MonkeyPatch):
     store_run("a", LINES, vectors=VECTORS)
     asked = []
@@ -257,7 +274,7 @@ def test_a_map_is_asked_for_once_and_its_failure_is_told(home: Path, app: AppTes
     assert asked == [("a", "umap")]
     assert "out of memory" in app.error[0].value
     assert "PCA is shown" in shown(app)
-    assert len(app.get("plotly_chart")) == 1
+    assert components(app) == ["map_chart_a", "map_detail_a"]
     next(button for button in app.button if button.label == "Make UMAP").click().run()
     assert asked == [("a", "umap")] * 2
     app.segmented_control("map_method_a").set_value("pca").run()

@@ -18,6 +18,7 @@ from core.config import Config, NetworkConfig, TrainingConfig
 from core.detector import SCORE_TOLERANCE, LogDetector
 from core.scoring.context import raised
 from dashboard import data
+from dashboard.log_input import FILE_KEY
 from tests.builders import access_log, write_log
 from tests.pages import SHELL
 
@@ -191,7 +192,7 @@ def test_in_context_the_page_and_its_job(tmp_path: Path) -> None:
     st.cache_data.clear()
     st.cache_resource.clear()
     app = AppTest.from_file(str(SHELL), default_timeout=20).run()
-    app.selectbox(data.FILE_KEY).select(log).run()
+    app.selectbox(FILE_KEY).select(log).run()
     app.radio[0].set_value(data.QUICK).run()
     assert app.checkbox[0].value  # in context, unless the analyst says otherwise
     next(button for button in app.button if button.label == "Find abnormal lines").click().run()

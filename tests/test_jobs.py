@@ -182,7 +182,7 @@ def test_cancel_before_the_job_is_ready() -> None:
         ('raise OSError(errno.ENOSPC, "No space left on device")', "no disk space left in"),
         ('raise OSError("No space left on device (os error 28)")', "no disk space left in"),
         ("raise MemoryError", "out of memory"),
-        ("job.done({'half': 1}); {}['key']", "internal error: KeyError: 'key'; see the job's log.txt"),
+        ("job.done({'half': 1}); {}['key']", "internal error: KeyError: 'key'. Run it again"),
         ("sys.exit(3)", "internal error: SystemExit: 3"),
         ("os._exit(3)", "ended unexpectedly"),
     ],

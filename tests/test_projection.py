@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
 
 from core import jobs, workbench
 from core.errors import JobCancelled, StoreError, WorkbenchError
-from core.projection import MAX_POINTS, project
+from core.projection import MAX_POINTS, clusters, place, project
 from core.store import write_map
+from core.store.maps import MAP_SCHEMA
 from tests.builders import store_run
 
 GROUPS, EACH, WIDTH = 4, 25, 32
@@ -118,6 +118,41 @@ def test_the_libraries_are_loaded_when_they_are_needed():
     assert found.stdout.strip() == "[]"
 
 
+# ---- clusters, and new points
+
+
+def test_dense_groups_are_clusters_and_the_rest_is_in_none():
+    places = np.vstack([project(blobs(), "pca"), [[9.0, 9.0], [-9.0, 9.0]]])
+    found = clusters(places)
+    assert [len(set(found[start : start + EACH])) for start in range(0, GROUPS * EACH, EACH)] == [1] * GROUPS
+    assert len(set(found[:-2])) == GROUPS
+    assert found[-2:].tolist() == [-1, -1]
+    np.testing.assert_array_equal(clusters(places), found)
+
+
+@pytest.mark.parametrize("places", [np.zeros((0, 2)), np.zeros((40, 2)), np.eye(2)])
+def test_few_or_equal_places_are_no_clusters(places: np.ndarray):
+    assert clusters(places).tolist() == [-1] * len(places)
+
+
+def test_a_new_point_lies_among_its_own_group_and_what_is_like_nothing_is_far():
+    vectors = blobs()
+    places = project(vectors, "pca")
+    draw = np.random.default_rng(7)
+    new = np.vstack([vectors[::EACH] + 0.1 * draw.normal(size=(GROUPS, WIDTH)), 6 * draw.normal(size=(1, WIDTH))])
+    at, nearest, distances, far = place(vectors, places, new)
+    assert (nearest[:GROUPS] // EACH).tolist() == list(range(GROUPS))
+    for group in range(GROUPS):
+        own = places[group * EACH : (group + 1) * EACH]
+        assert np.linalg.norm(at[group] - own.mean(axis=0)) < 3 * own.std()
+    assert far.tolist() == [False] * GROUPS + [True]
+    assert distances[-1] > distances[:-1].max()
+    at, nearest, distances, far = place(vectors, places, vectors)  # what is on the map lies where it lies
+    np.testing.assert_allclose(at, places, atol=1e-4)
+    assert nearest.tolist() == list(range(len(vectors))) and distances.max() < 1e-3 and not far.any()
+    assert not place(vectors[:1], places[:1], new)[3].any()
+
+
 # ---- maps of runs
 
 
@@ -137,7 +172,7 @@ def test_a_job_makes_a_map_once_and_it_goes_with_the_run(home: Path):
     workbench.cancel(other)
     assert jobs.wait(job_id, 60).state == "done", workbench.job(job_id).message
     found = workbench.map_of("a", "tsne")
-    assert found.schema == {"text_id": pl.Int64, "x": pl.Float32, "y": pl.Float32}
+    assert found.schema == MAP_SCHEMA
     assert found["text_id"].to_list() == list(range(GROUPS * EACH))
     assert nearest_of_the_same_group(found.select("x", "y").to_numpy()) > 0.97
     assert workbench.maps("a") == ["tsne", "pca"]
@@ -146,6 +181,42 @@ def test_a_job_makes_a_map_once_and_it_goes_with_the_run(home: Path):
     assert not (home / "runs" / "a").exists()
     with pytest.raises(StoreError, match="no run a"):
         workbench.map_of("a", "pca")
+
+
+def test_clusters_have_their_telling_words_for_titles():
+    kinds = ["disk failed on node", "user logged in from", "fan speed low at", "disk failed on rack"]
+    texts = [f"{kinds[no // EACH]} x{no}" for no in range(GROUPS * EACH)]
+    store_run("a", [(text, text, 0.1) for text in texts], vectors=blobs().tolist())
+    found = workbench.map_of("a", "pca").unique("cluster").sort("cluster")
+    assert found["cluster"].drop_nulls().to_list() == list(range(GROUPS))
+    by_kind = {title.split(" x")[0] for title in found["title"]}
+    assert {"fan speed low at", "user logged in from"} <= by_kind
+    assert any("rack" in title for title in by_kind) and any("node" in title for title in by_kind)
+
+
+def test_lines_and_runs_are_placed_only_where_their_network_is_known():
+    vectors = blobs().tolist()
+    texts = [f"message {no}" for no in range(GROUPS * EACH)]
+    learnt = {"model": "shop", "learnt": {"created_utc": "2026-01-01T00:00:00Z"}}
+    store_run("a", [(text, text, 0.1) for text in texts], vectors=vectors, **learnt)
+    other = [(f"other {no}", f"other {no}", no / 100) for no in range(GROUPS * EACH)]
+    store_run("b", other, vectors=vectors[::-1], **learnt)
+    store_run("c", other, vectors=vectors, model="shop", learnt={"created_utc": "2026-02-02T00:00:00Z"})
+    store_run("d", other, vectors=vectors)
+    assert [info.run_id for info in workbench.placeable_runs("a")] == ["b"]
+    assert workbench.placeable_runs("d") == []
+    found = workbench.place_run("a", "pca", "b")
+    assert found["line"][0] == "other 99" and found["nearest"][0] == 0  # the highest score first
+    with pytest.raises(WorkbenchError, match="another network"):
+        workbench.place_run("a", "pca", "c")
+    with pytest.raises(WorkbenchError, match="not kept"):
+        workbench.place_lines("d", "pca", ["x"])
+    with pytest.raises(WorkbenchError, match="no line to place"):
+        workbench.place_lines("a", "pca", ["", " "])
+    with pytest.raises(WorkbenchError, match="at most 500 lines"):
+        workbench.place_lines("a", "pca", ["x"] * 501)
+    with pytest.raises(WorkbenchError, match="no map by t-SNE yet"):
+        workbench.place_run("a", "tsne", "b")
 
 
 def test_pca_is_there_at_once(home: Path):

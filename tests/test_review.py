@@ -1,15 +1,18 @@
 """The Review page: what is asked to be judged, what is said of it, and that verdicts are done as told."""
 
+from pathlib import Path
+
 import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import workbench
+from core.config import Config
 from core.errors import WorkbenchError
 from dashboard.acts import Act, acts_of
 from dashboard.line_view import said_of
 from dashboard.review import marked, perform, ranking, remove
-from tests.builders import store_run
+from tests.builders import access_log, store_run, write_log
 from tests.pages import shown
 
 HOSTILE = "![x](http://evil.example/i.png) <img src=x onerror=alert(1)> :red[r] `c`"
@@ -171,3 +174,55 @@ def test_a_verdict_of_another_run_says_so():
     assert (said.label, said.note) == ("normal", "a scan we ordered")
     assert said.words.endswith("by analyst, carried over from a run of monday.log")
     assert said_of(pl.DataFrame(workbench.verdicts("b")), 5, "b") is None
+
+
+# ---- verdicts that count
+
+
+def test_verdicts_are_counted_in_a_new_run_and_both_stand_side_by_side(app: AppTest, tmp_path: Path):
+    lines, _ = access_log(300, n_attacks=15, seed=7)
+    run = workbench.score([write_log(tmp_path / "web.log", lines)], config=workbench.quick(Config()))
+    opened(app, run=run.run_id)
+    button = app.button(f"rescore_{run.run_id}")
+    assert (button.label, button.disabled) == ("Re-score with 0 verdicts", True)
+    reader = workbench.run(run.run_id)
+    worst = reader.queue("highest", run.threshold, by_message=True, limit=1)
+    judged_lines = reader.line_numbers(worst["text_id"][0], 100)
+    workbench.set_verdict(run.run_id, judged_lines, "normal")
+    app.run()
+    button = app.button(f"rescore_{run.run_id}")
+    assert button.label == f"Re-score with {len(judged_lines)} verdict{'s' if len(judged_lines) > 1 else ''}"
+    button.click().run()
+    assert not app.exception
+    [again] = [info for info in workbench.runs() if info.rescored_from == run.run_id]
+    before, after = reader.flagged(run.threshold), workbench.run(again.run_id).flagged(run.threshold)
+    assert "Run A is run B with your verdicts" in app.success[0].value
+    assert f"**{before - after:,}** no longer flagged" in app.success[0].value and before > after
+    opened(app, run=again.run_id)
+    button = app.button(f"rescore_{again.run_id}")
+    assert button.disabled and "already" in button.help
+
+
+def test_a_run_that_cannot_be_scored_anew_says_why(app: AppTest):
+    store_run("a", LINES, model="gone")
+    workbench.set_verdict("a", [1], "normal")
+    opened(app, run="a")
+    app.button("rescore_a").click().run()
+    assert not app.exception
+    assert "gone" in app.error[0].value
+    assert len(workbench.runs()) == 1
+
+
+def test_the_most_telling_messages_stay_while_they_are_judged(app: AppTest):
+    store_run("a", LINES)
+    workbench.set_verdict("a", [8], "unsure")
+    opened(app, run="a", queue="telling")
+    assert app.segmented_control("queue_a").value == "Most telling"
+    assert "Judged **0 of 3** messages" in shown(app)  # of four, one had a verdict
+    workbench.set_verdict("a", [11], "normal")
+    app.run()
+    assert "Judged **1 of 3** messages" in shown(app)
+    app.button("others_a").click().run()
+    assert "Judged **0 of 2** messages" in shown(app)
+    app.segmented_control("queue_a").set_value("Highest score").run()
+    assert "queue" not in app.query_params

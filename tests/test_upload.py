@@ -1,9 +1,13 @@
 """The upload route: whole files in order, resumable, from our own page only, never outside the inbox."""
 
+import asyncio
 import errno
+import json
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
@@ -38,7 +42,7 @@ def test_slices_join_and_a_wrong_offset_says_where_to_go_on(uploads: Uploads, cl
     assert send(client, token, b"first ", size=12).json() == {"received": 6}
     again = send(client, token, b"first ", size=12)
     assert (again.status_code, again.json()) == (409, {"received": 6})
-    assert client.get(f"/upload/{token}").json() == {"received": 6}
+    assert client.get(f"/upload/{token}").json() == {"received": 6, "size": 12}
     assert send(client, token, b"second", size=12, offset=6).json() == {"received": 12, "name": "a.log"}
     assert [path.name for path in uploads.inbox().iterdir()] == ["a.log"]
     assert (uploads.inbox() / "a.log").read_bytes() == b"first second"
@@ -122,6 +126,62 @@ def test_a_taken_name_is_numbered_and_nothing_replaced(uploads: Uploads, client:
     for content, name in [(b"1", "a.log.gz"), (b"2", "a-2.log.gz"), (b"3", "a-3.log.gz")]:
         assert send(client, uploads.issue(), content, name="a.log.gz").json()["name"] == name
         assert (uploads.inbox() / name).read_bytes() == content
+
+
+def test_a_given_up_upload_leaves_nothing(uploads: Uploads, client: TestClient):
+    token = uploads.issue()
+    send(client, token, b"half", size=8)
+    assert client.delete(f"/upload/{token}", headers={"origin": "http://evil.example"}).status_code == 403
+    assert uploads.is_open(token)
+    assert client.delete(f"/upload/{token}").status_code == 200
+    assert not uploads.is_open(token)
+    assert list(uploads.inbox().iterdir()) == []
+
+
+async def put(app: Starlette, token: str, offset: int, bodies: AsyncIterator[bytes]) -> tuple[int, dict[str, Any]]:
+    """A request to the route whose body comes piece by piece: status and answer."""
+    query = f"name=a.log&size=12&offset={offset}".encode()
+    headers = [(b"host", b"localhost:8501"), (b"origin", b"http://localhost:8501")]
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        body = await anext(bodies, None)
+        return {"type": "http.request", "body": body or b"", "more_body": body is not None}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "PUT", "path": f"/upload/{token}", "query_string": query, "headers": headers}
+    await app(scope, receive, send)
+    return sent[0]["status"], json.loads(sent[1]["body"])
+
+
+def test_a_request_that_hangs_gives_way(uploads: Uploads, monkeypatch: pytest.MonkeyPatch):
+    app, token, clock = Starlette(routes=uploads.routes()), uploads.issue(), [100.0]
+    monkeypatch.setattr(upload.time, "monotonic", lambda: clock[0])
+
+    async def of(*pieces: bytes, released: asyncio.Event | None = None) -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+            if released is not None:
+                await released.wait()
+
+    async def requests() -> list[tuple[int, dict[str, Any]]]:
+        released = asyncio.Event()
+        first = asyncio.ensure_future(put(app, token, 0, of(b"first ", b"WRONG!", released=released)))
+        while uploads._uploads[token].received_bytes < 6:
+            await asyncio.sleep(0)
+        early = await put(app, token, 6, of(b"second"))
+        clock[0] += upload.STALLED_SECONDS + 1
+        late = await put(app, token, 6, of(b"second"))
+        released.set()
+        return [early, late, await first]
+
+    early, late, first = asyncio.run(requests())
+    assert early == (409, {"busy": True})
+    assert late == (200, {"received": 12, "name": "a.log"})
+    assert first[0] == 409
+    assert (uploads.inbox() / "a.log").read_bytes() == b"first second"
 
 
 def test_no_disk_space_is_said_before_and_while_writing(

@@ -12,7 +12,7 @@ from core import workbench
 from core.config import Config
 from dashboard.session import VALIDATE_PAGE
 from dashboard.validation.labels import source_text
-from tests.builders import access_log, write_log
+from tests.builders import access_log, log_of_failures, write_labelled, write_log
 from tests.pages import SHELL, shown
 
 
@@ -165,6 +165,39 @@ def test_weights_change_the_figures_and_go_back(app: AppTest, run: workbench.Run
     app.button("reset_weights").click().run()
     assert table(app, "pr_auc")["pr_auc"].to_list() == before["pr_auc"].to_list()
     assert not app.warning
+
+
+def test_fitted_weights_are_offered_and_what_they_change_is_listed(app: AppTest, tmp_path: Path) -> None:
+    log = write_labelled(tmp_path / "words.csv", *log_of_failures(90))
+    scored = workbench.score([log], config=workbench.quick(Config()))
+    run = workbench.reweigh(scored.run_id, scored.weights | {"severity": 0.0}, 0.01)  # all is flagged
+    opened(app, run=run.run_id)
+    assert "Nothing: every line is flagged, or not, as now" in shown(app)
+    app.button(f"fit_offer_{run.run_id}_input").click().run()
+    assert not app.exception
+    assert "on held-out messages, each once" in shown(app)
+    fitted = dict(table(app, "fitted").select("scorer", "fitted").iter_rows())
+    app.button(f"use_offer_{run.run_id}_input").click().run()
+    assert not app.exception
+    assert {name: app.slider(f"weight_{run.run_id}_{name}_1").value for name in run.weights} == fitted != run.weights
+    assert app.button(f"use_offer_{run.run_id}_input").disabled
+    for name in run.weights:
+        app.slider(f"weight_{run.run_id}_{name}_1").set_value(1.0 if name == "severity" else 0.0)
+    app.run()
+    rows = table(app, "tried")
+    assert (len(rows), set(rows["normal"]), set(rows["abnormal"])) == (60, {1}, {0})
+    assert "60" in app.button(f"changed_way_{run.run_id}_False").label
+    app.button("reset_weights").click().run()
+    assert {name: app.slider(f"weight_{run.run_id}_{name}_2").value for name in run.weights} == run.weights
+
+
+def test_too_few_labels_to_fit_say_how_many_are_needed(app: AppTest, run: workbench.RunInfo) -> None:
+    label(run)
+    opened(app, run=run.run_id)
+    source = workbench.label_sources(run.run_id)[0].key
+    app.button(f"fit_offer_{run.run_id}_{source}").click().run()
+    assert not app.exception
+    assert "10 abnormal and 10 normal messages must be labelled" in app.info[0].value
 
 
 def test_labels_that_cannot_be_used_say_why_and_verdicts_serve(app: AppTest, run: workbench.RunInfo) -> None:

@@ -34,12 +34,12 @@ class _Group(click.Group):
         try:
             return super().invoke(context)
         except WorkbenchError as error:
-            click.echo(f"error: {error}", err=True)
+            click.echo(f"error: {printable(str(error))}", err=True)
             context.exit(1)
         except BrokenPipeError:
             raise  # the reader of a pipe has gone, as `head` does: click ends without a word
         except OSError as error:
-            click.echo(f"error: {error.filename or 'the disk'}: {error.strerror or error}", err=True)
+            click.echo(f"error: {printable(str(error.filename or 'the disk'))}: {error.strerror or error}", err=True)
             context.exit(1)
 
 
@@ -135,11 +135,11 @@ def score(
         print_json({**dataclasses.asdict(info), "n_flagged": flagged})
         return
     click.echo(
-        f"{info.name}: {info.n_lines:,} lines, {info.n_texts:,} distinct texts, {flagged:,} flagged "
+        f"{printable(info.name)}: {info.n_lines:,} lines, {info.n_texts:,} distinct texts, {flagged:,} flagged "
         f"({flagged / info.n_lines:.2%}) at {info.threshold:.4f}; {info.seconds:.1f} s; run {info.run_id}"
     )
     for note in info.notes:
-        click.echo(f"note: {note}", err=True)
+        click.echo(f"note: {printable(note)}", err=True)
 
 
 @main.command()
@@ -193,7 +193,8 @@ def runs(as_json: bool) -> None:
         print_json([dataclasses.asdict(info) for info in found])
         return
     for info in found:
-        click.echo(f"{info.run_id}\t{info.name}\t{info.n_lines:,} lines\t{info.model or 'own fit'}\t{info.created_utc}")
+        model = info.model or "own fit"
+        click.echo(f"{info.run_id}\t{printable(info.name)}\t{info.n_lines:,} lines\t{model}\t{info.created_utc}")
     if not found:
         click.echo("no runs yet; score a log with: python -m core score LOG", err=True)
 
@@ -228,6 +229,32 @@ def verdicts(run_id: str | None, as_json: bool) -> None:
         click.echo("\t".join(printable(str(field)) for field in fields))
     if not found:
         click.echo("no verdicts yet; give some on the Review page", err=True)
+
+
+@main.command()
+@click.argument("run_id", metavar="RUN")
+@click.option("--output", type=click.Path(path_type=Path), help="OUT.csv, .jsonl or .parquet; a row a physical line.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def rescore(run_id: str, output: Path | None, as_json: bool) -> None:
+    """Score a stored RUN anew with the verdicts on its lines, without training; a run of its own."""
+    from core import workbench
+
+    workbench.check_outputs(output)
+    info = workbench.rescore(run_id, progress=progress_line())
+    reader, before = workbench.run(info.run_id), workbench.run(run_id)
+    if output:
+        reader.export(output)
+    flagged, was_flagged = reader.flagged(info.threshold), before.flagged(info.threshold)
+    if as_json:
+        print_json({**dataclasses.asdict(info), "n_flagged": flagged, "n_flagged_before": was_flagged})
+        return
+    click.echo(
+        f"{printable(info.name)}: {info.verdicts['normal']:,} messages judged normal and "
+        f"{info.verdicts['abnormal']:,} abnormal; "
+        f"{flagged:,} lines flagged at {info.threshold:.4f}, {was_flagged:,} before; run {info.run_id}"
+    )
+    for note in info.notes:
+        click.echo(f"note: {printable(note)}", err=True)
 
 
 @main.command()

@@ -10,15 +10,7 @@ from typing import Any
 
 import click
 
-
-def printable(text: str) -> str:
-    r"""Text from a log for a terminal, which acts on control characters: they are written out.
-
-    Example:
-        >>> printable("caf\xe9 \x1b[2J")
-        'caf\xe9 \\x1b[2J'
-    """
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+from core.display import printable
 
 
 def progress_line() -> Callable[[str, int, int], None]:
@@ -39,5 +31,10 @@ def progress_line() -> Callable[[str, int, int], None]:
 
 
 def print_json(value: Any) -> None:
-    """One value on standard output, for machines."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=1))
+    """One value on standard output, for machines; what a terminal would act on is escaped, as JSON may."""
+    text = json.dumps(value, ensure_ascii=False, indent=1)
+    safe = (char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
+    click.echo("".join(safe))
+
+
+__all__ = ["print_json", "printable", "progress_line"]

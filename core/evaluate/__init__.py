@@ -20,15 +20,18 @@ from core.evaluate.curves import Curve, curve, pr_points, precision_at_k, rankin
 from core.evaluate.decisions import calibration, f_beta, kinds, oddities, threshold_metrics
 from core.evaluate.intervals import bootstrap_intervals, wilson_interval
 from core.evaluate.measures import Labelled, measures, report
+from core.evaluate.weighting import FittedWeights, cross_validated_weights
 
 __all__ = [
     "Curve",
+    "FittedWeights",
     "Labelled",
     "alert_budgets",
     "answer_metrics",
     "bootstrap_intervals",
     "calibration",
     "costs",
+    "cross_validated_weights",
     "curve",
     "f_beta",
     "kinds",

@@ -10,6 +10,7 @@ the state is not final, the one who looks writes the end, and removes the half-w
 from core.jobs.job_files import JobStatus
 from core.jobs.job_run import JobRun
 from core.jobs.watching import (
+    asked,
     can_resume,
     cancel,
     discard_checkpoints,
@@ -25,6 +26,7 @@ from core.jobs.watching import (
 __all__ = [
     "JobRun",
     "JobStatus",
+    "asked",
     "can_resume",
     "cancel",
     "discard_checkpoints",

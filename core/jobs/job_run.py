@@ -11,6 +11,7 @@ import time
 import traceback
 from collections import deque
 from datetime import UTC, datetime
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -111,7 +112,7 @@ class JobRun:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end is near anyway; it must be written
         state, message = "done", ""
         if error is not None:
-            state, message = _ending(error)
+            state, message = _ending(error, self._folder / "log.txt")
             if state == "failed":
                 traceback.print_exception(error)  # into log.txt
             remove_unfinished_run(self._folder)  # first: on a full disk it makes room for the state
@@ -141,7 +142,7 @@ class JobRun:
         raise JobCancelled("Cancelled.")
 
 
-def _ending(error: BaseException) -> tuple[str, str]:
+def _ending(error: BaseException, log: Path) -> tuple[str, str]:
     """State and message for what ended the work."""
     if isinstance(error, JobCancelled):
         return "cancelled", str(error) or "Cancelled."
@@ -151,4 +152,7 @@ def _ending(error: BaseException) -> tuple[str, str]:
         return "failed", explained(error)
     if isinstance(error, MemoryError):
         return "failed", "out of memory; use a smaller file or free memory, and start the job again"
-    return "failed", f"internal error: {type(error).__name__}: {error}; see the job's log.txt"
+    return (
+        "failed",
+        f"internal error: {type(error).__name__}: {error}. Run it again; if it happens again, report it with {log}",
+    )

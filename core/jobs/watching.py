@@ -105,6 +105,15 @@ def can_resume(found: JobStatus) -> bool:
     return found.is_final and checkpoints.is_dir() and any(checkpoints.iterdir())
 
 
+def asked(job_id: str) -> dict[str, Any]:
+    """What a job was to do, as `start` was given it.
+
+    Raises:
+        WorkbenchError: where there is no such job.
+    """
+    return dict(read_json(job_folder(job_id) / "spec.json")["spec"])
+
+
 def discard_checkpoints(job_id: str) -> None:
     """Free the disk of what an ended job could go on from.
 

@@ -6,22 +6,28 @@ does not vouch for itself.
 
 Distances to a share of all lines (Ramaswamy et al., SIGMOD 2000, with lines as mass) instead of to a k-th text keep
 small groups of equal anomalies from hiding behind each other.
+
+A text that an analyst calls normal does vouch for itself: it weighs like an everyday one, VOUCHED_SHARE of the lines.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from typing import ClassVar, Self
 
 import numpy as np
 
+from core.errors import WorkbenchError
 from core.records import EncodedBatch
 from core.scoring.scorer import BaseScorer, embeddings_of
 
 ONE_LINE = 0.0
 MASS_SHARES = (ONE_LINE, 0.003, 0.03, 0.3)
 """Shares of all lines that a neighbourhood holds, decades apart; at least one line each."""
+VOUCHED_SHARE = 0.03
+"""Share of all lines that a text judged normal weighs at least."""
 
 DistanceRows = Callable[[np.ndarray], np.ndarray]
 """Given row numbers [b] of the queries, their distances [b, N] to every text of the bank, as a fresh array."""
@@ -38,11 +44,13 @@ class LineBank:
     Args:
         texts: distinct normalized texts, length N, at least one.
         counts: [N] lines that had each.
+        n_lines: of which the shares are taken; None for all that the counts add up to.
     """
 
-    def __init__(self, texts: list[str], counts: np.ndarray) -> None:
+    def __init__(self, texts: list[str], counts: np.ndarray, n_lines: int | None = None) -> None:
         self.texts = texts
         self.counts = np.asarray(counts, dtype=np.int64)
+        self.n_lines = int(self.counts.sum()) if n_lines is None else n_lines
         self._row = {text: row for row, text in enumerate(texts)}
 
     def own_rows(self, queries: list[str]) -> np.ndarray:
@@ -65,18 +73,20 @@ class LineBank:
         Returns:
             [B] float64, 0 or more, higher is more abnormal; exact.
         """
-        masses = [max(1, math.ceil(share * int(self.counts.sum()))) for share in shares]
+        masses = [max(1, math.ceil(share * self.n_lines)) for share in shares]
+        counts = self.counts.astype(np.int32 if int(self.counts.sum()) < 2**31 else np.int64)
         result = np.empty(len(queries))
         for rows, own in self._chunks(queries):
             near = _own_at_zero(distances(rows), own)
             order = np.argsort(near, axis=1)
-            near = np.take_along_axis(near, order, axis=1)
-            reached = np.cumsum(self.counts[order] - (order == own[:, None]), axis=1)  # [b, N] lines within
+            # [b, N] lines within; the own one is taken off all places, for what lies before it is as near as it is
+            reached = np.cumsum(counts[order], axis=1, dtype=counts.dtype) - (own >= 0)[:, None]
             total = np.zeros(len(near))
             for mass in masses:
                 # min: the own line left out, fewer lines than the mass may remain
                 place = np.minimum((reached < mass).sum(axis=1), near.shape[1] - 1)
-                total += np.log(_OFFSET + near[np.arange(len(near)), place])
+                row = np.arange(len(near))
+                total += np.log(_OFFSET + near[row, order[row, place]])
             result[rows] = np.exp(total / len(masses)) - _OFFSET
         return np.maximum(result, 0.0).round(_ROUNDING)
 
@@ -118,6 +128,26 @@ class LineBank:
         mean = total / max(1, len(rows) * (n_texts - 1))
         return mean if mean > 1e-9 else 1.0
 
+    def vouched(self, texts: list[str]) -> LineBank:
+        """The bank with texts judged normal, those it did not hold behind its own.
+
+        Its shares stay those of the lines learnt from, so that no distance to it grows.
+        """
+        lines = dict(zip(self.texts, self.counts.tolist(), strict=True))
+        weight = vouched_lines(self.n_lines)
+        lines |= {text: max(weight, lines.get(text, 0)) for text in texts}
+        return LineBank(list(lines), np.array(list(lines.values()), dtype=np.int64), self.n_lines)
+
+    def without(self, texts: list[str], counts: np.ndarray) -> tuple[LineBank, np.ndarray]:
+        """The bank without these lines of its texts, and which of its rows are left, ascending.
+
+        Raises:
+            WorkbenchError: no line is left.
+        """
+        lines = lines_without(self.texts, self.counts, texts, counts)
+        rows = np.array([self._row[text] for text in lines], dtype=np.int64)
+        return LineBank(list(lines), np.array(list(lines.values()), dtype=np.int64)), rows
+
     def _chunk_rows(self) -> int:
         return max(1, _CHUNK_CELLS // len(self.texts))
 
@@ -127,6 +157,27 @@ class LineBank:
         for start in range(0, len(queries), self._chunk_rows()):
             rows = np.arange(start, min(start + self._chunk_rows(), len(queries)))
             yield rows, own[rows]
+
+
+def vouched_lines(n_lines: int) -> int:
+    """Lines that a text judged normal weighs at least, one of them its own, which is left out."""
+    return 1 + math.ceil(VOUCHED_SHARE * n_lines)
+
+
+def lines_without(
+    texts: list[str], counts: np.ndarray, forgotten: list[str], forgotten_counts: np.ndarray
+) -> dict[str, int]:
+    """Lines of each text, in order, once those of others are taken away; texts without a line are left out.
+
+    Raises:
+        WorkbenchError: no line is left.
+    """
+    lines = dict(zip(texts, counts.tolist(), strict=True))
+    for text, count in zip(forgotten, forgotten_counts.tolist(), strict=True):
+        lines[text] -= count
+    if not (left := {text: count for text, count in lines.items() if count > 0}):
+        raise WorkbenchError("every message learnt from is judged abnormal; nothing is left that says what is normal")
+    return left
 
 
 def _own_at_zero(distances: np.ndarray, own: np.ndarray) -> np.ndarray:
@@ -174,6 +225,39 @@ class EmbeddingNeighbours(BaseScorer):
         self._index()
         return self
 
+    def vouched(self, batch: EncodedBatch) -> Self:
+        """The scorer with these texts among the normal ones; centre and spread stay.
+
+        Raises:
+            WorkbenchError: where the scorer is not fitted or the embeddings are of another network.
+        """
+        self.check_fitted()
+        self.check_input(batch)
+        embeddings = embeddings_of(batch)
+        self.check_width(embeddings, len(self.center_))
+        other = copy.copy(self)
+        other._bank = self._bank.vouched(batch.texts)
+        other.texts_, other.counts_ = other._bank.texts, other._bank.counts
+        row = {text: row for row, text in enumerate(batch.texts)}
+        new = embeddings[[row[text] for text in other.texts_[len(self.texts_) :]]].astype(np.float64)
+        added = ((new - self.center_) / self.spread_).astype(np.float16)
+        other.vectors_ = np.concatenate([self.vectors_, added])
+        other._index_vectors()
+        return other
+
+    def forgetting(self, batch: EncodedBatch) -> Self:
+        """The scorer without these texts; centre and spread stay.
+
+        Raises:
+            WorkbenchError: where the scorer is not fitted or no text is left.
+        """
+        self.check_fitted()
+        other = copy.copy(self)
+        other._bank, rows = self._bank.without(batch.texts, batch.counts)
+        other.texts_, other.counts_, other.vectors_ = other._bank.texts, other._bank.counts, self.vectors_[rows]
+        other._index_vectors()
+        return other
+
     def bank(self, batch: EncodedBatch) -> tuple[LineBank, DistanceRows]:
         """The fitted texts and the distances of a batch's embeddings to them.
 
@@ -197,6 +281,9 @@ class EmbeddingNeighbours(BaseScorer):
     def _index(self) -> None:
         """What every score needs, made once: for a single line it would be most of the work."""
         self._bank = LineBank(self.texts_, self.counts_)
+        self._index_vectors()
+
+    def _index_vectors(self) -> None:
         self._vectors = self.vectors_.astype(np.float64)
         self._squared = (self._vectors**2).sum(axis=1)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from typing import ClassVar, Self
 
 import numpy as np
 
 from core.records import EncodedBatch
-from core.scoring.neighbours import check_counts, distinct_texts
+from core.scoring.neighbours import check_counts, distinct_texts, lines_without, vouched_lines
 from core.scoring.scorer import BaseScorer
 
 _SEEN_ONCE = 0.5  # lines a text counts for where only its own line had it
@@ -35,6 +36,32 @@ class NoveltyScorer(BaseScorer):
         self.texts_, self.counts_, _ = distinct_texts(batch)
         self._index()
         return self
+
+    def vouched(self, batch: EncodedBatch) -> Self:
+        """The scorer with these texts among the normal ones.
+
+        Raises:
+            WorkbenchError: where the scorer is not fitted.
+        """
+        self.check_fitted()
+        self.check_input(batch)
+        other = copy.copy(self)
+        weight = float(vouched_lines(int(self._n_lines)) - 1)
+        other._lines_of = self._lines_of | {text: max(weight, self._lines_of.get(text, 0.0)) for text in batch.texts}
+        return other
+
+    def forgetting(self, batch: EncodedBatch) -> Self:
+        """The scorer without these texts.
+
+        Raises:
+            WorkbenchError: where the scorer is not fitted or no text is left.
+        """
+        self.check_fitted()
+        other = copy.copy(self)
+        lines = lines_without(self.texts_, self.counts_, batch.texts, batch.counts)
+        other.texts_, other.counts_ = list(lines), np.array(list(lines.values()), dtype=np.int64)
+        other._index()
+        return other
 
     def score(self, batch: EncodedBatch) -> np.ndarray:
         """Rarity of each text.

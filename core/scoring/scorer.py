@@ -48,6 +48,31 @@ class BaseScorer(ABC):
     def fit(self, batch: EncodedBatch) -> Self:
         """Learn what is usual; see `records.Scorer`."""
 
+    @property
+    def keeps_texts(self) -> bool:
+        """Whether it holds what is normal as texts, so that one more can join them without fitting anew."""
+        return "texts_" in self.fitted
+
+    def vouched(self, batch: EncodedBatch) -> Self:
+        """A copy that counts these texts as normal, to score with, not to save; itself where it keeps no texts.
+
+        What it learnt stays. A text scores as high as before or lower.
+
+        Args:
+            batch: texts judged normal, each once, with what the scorer requires.
+        """
+        return self
+
+    def forgetting(self, batch: EncodedBatch) -> Self:
+        """A copy that no longer holds these texts as learnt; as `vouched`, to score with, not to save.
+
+        Its units stay, so that the texts that are not like them score as before.
+
+        Args:
+            batch: texts it learnt, with the counts they were learnt with.
+        """
+        return self
+
     @abstractmethod
     def score(self, batch: EncodedBatch) -> np.ndarray:
         """[B] float64, higher is more abnormal; see `records.Scorer`."""

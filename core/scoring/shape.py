@@ -55,6 +55,24 @@ class ShapeScorer(TermNeighbours):
         self.common_ = " ".join(word for word, lines in lines_with.items() if lines >= least)
         return super().fit(self._shapes(batch))
 
+    def vouched(self, batch: EncodedBatch) -> Self:
+        """The scorer with the shapes of these texts among the normal ones; what is common stays.
+
+        Raises:
+            WorkbenchError: where the scorer is not fitted.
+        """
+        self.check_fitted()
+        return super().vouched(self._shapes(batch))
+
+    def forgetting(self, batch: EncodedBatch) -> Self:
+        """The scorer without the lines of these texts; what is common stays.
+
+        Raises:
+            WorkbenchError: where the scorer is not fitted or no text is left.
+        """
+        self.check_fitted()
+        return super().forgetting(self._shapes(batch))
+
     def score(self, batch: EncodedBatch) -> np.ndarray:
         """Geometric mean of distances to shares of lines, in mean pairwise distances of the learnt shapes.
 

@@ -10,6 +10,7 @@ Source: Salton and Buckley, "Term-weighting approaches in automatic text retriev
 
 from __future__ import annotations
 
+import copy
 import math
 from collections import Counter
 from typing import ClassVar, Self
@@ -48,6 +49,46 @@ class TermNeighbours(BaseScorer):
         self.spread_ = self._bank.spread(lambda rows: self._distances(self._vectors[rows]))
         return self
 
+    def vouched(self, batch: EncodedBatch) -> Self:
+        """The scorer with these texts among the normal ones; weights of terms and spread stay.
+
+        Raises:
+            WorkbenchError: where the scorer is not fitted.
+        """
+        self.check_fitted()
+        self.check_input(batch)
+        other = copy.copy(self)
+        other._bank = self._bank.vouched(batch.texts)
+        other.texts_, other.counts_ = other._bank.texts, other._bank.counts
+        added = [Counter(self.terms(text)) for text in other.texts_[len(self.texts_) :]]
+        # A term new to the bank gets a column and keeps the weight it had as an unknown one: no distance changes.
+        terms = dict.fromkeys(term for document in added for term in document)
+        new = [term for term in terms if term not in self._column]
+        other._column = self._column | {term: len(self._column) + place for place, term in enumerate(new)}
+        other._weights = np.append(self._weights, np.full(len(new), self._unknown_weight))
+        former = sparse.csr_array(
+            (self._vectors.data, self._vectors.indices, self._vectors.indptr),
+            shape=(len(self.texts_), len(other._column)),
+        )
+        other._vectors = sparse.vstack([former, other._unit_vectors(added)], format="csr")
+        other._transposed = other._vectors.T.tocsr()
+        other._count_lines([Counter(self.terms(text)) for text in other.texts_])
+        return other
+
+    def forgetting(self, batch: EncodedBatch) -> Self:
+        """The scorer without these texts; weights of terms and spread stay.
+
+        Raises:
+            WorkbenchError: where the scorer is not fitted or no text is left.
+        """
+        self.check_fitted()
+        other = copy.copy(self)
+        other._bank, rows = self._bank.without(batch.texts, batch.counts)
+        other.texts_, other.counts_, other._vectors = other._bank.texts, other._bank.counts, self._vectors[rows]
+        other._transposed = other._vectors.T.tocsr()
+        other._count_lines([Counter(self.terms(text)) for text in other.texts_])
+        return other
+
     def check_values(self) -> None:
         """Texts and counts agree in number; builds what follows from them."""
         check_counts(self.texts_, self.counts_)
@@ -61,14 +102,18 @@ class TermNeighbours(BaseScorer):
         seen_in = np.array(list(frequency.values()), dtype=np.float64)
         self._weights = np.sqrt(np.log((1 + len(documents)) / (1 + seen_in)) + 1)
         self._unknown_weight = math.sqrt(math.log(1 + len(documents)) + 1)
+        self._count_lines(documents)
+        self._bank = LineBank(self.texts_, self.counts_)
+        self._vectors = self._unit_vectors(documents)
+        self._transposed = self._vectors.T.tocsr()
+
+    def _count_lines(self, documents: list[Counter[str]]) -> None:
+        """Lines of each text, and lines with each term."""
         self._lines_of_text: Counter[str] = Counter()
         self._lines_with: Counter[str] = Counter()
         for text, document, count in zip(self.texts_, documents, self.counts_.tolist(), strict=True):
             self._lines_of_text[text] += count
             self._lines_with.update(dict.fromkeys(document, count))
-        self._bank = LineBank(self.texts_, self.counts_)
-        self._vectors = self._unit_vectors(documents)
-        self._transposed = self._vectors.T.tocsr()
 
     def _queries(self, batch: EncodedBatch) -> sparse.csr_array:
         self.check_fitted()

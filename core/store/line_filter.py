@@ -21,6 +21,7 @@ class LineFilters(TypedDict, total=False):
         level: as `levels` lists them.
         source: as `sources` lists them.
         text_id: of this normalized text, or of these.
+        span: from this line number to that, both included.
         among: one of these line numbers.
         apart_from: none of these line numbers.
     """
@@ -31,6 +32,7 @@ class LineFilters(TypedDict, total=False):
     level: str | None
     source: str | None
     text_id: int | Sequence[int] | None
+    span: tuple[int, int] | None
     among: Sequence[int] | None
     apart_from: Sequence[int] | None
 
@@ -51,6 +53,7 @@ def where(filters: LineFilters, source: str) -> tuple[str, list[Any]]:
         "level": "level = ?",
         "source": f"{source} = ?",
         "text_id": "text_id IN (SELECT unnest(?::BIGINT[]))",
+        "span": "line_no BETWEEN ? AND ?",
         "among": "line_no IN (SELECT unnest(?::BIGINT[]))",
         "apart_from": "line_no NOT IN (SELECT unnest(?::BIGINT[]))",
         "search": "regexp_matches(raw, ?, 'i')" if filters.get("regex") else "contains(lower(raw), lower(?))",
@@ -64,7 +67,9 @@ def where(filters: LineFilters, source: str) -> tuple[str, list[Any]]:
         _check_expression(given["search"])
     if isinstance(given.get("text_id"), int):
         given["text_id"] = [given["text_id"]]
-    values = [value if isinstance(value, str | float | int) else list(value) for value in given.values()]
+    values: list[Any] = []
+    for name, value in given.items():
+        values += value if name == "span" else [value if isinstance(value, str | float | int) else list(value)]
     return ("WHERE " + " AND ".join(clauses[name] for name in given)) if given else "", values
 
 

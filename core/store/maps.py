@@ -9,7 +9,8 @@ import polars as pl
 
 from core.store.run_info import run_folder, store_errors
 
-MAP_SCHEMA = {"text_id": pl.Int64, "x": pl.Float32, "y": pl.Float32}
+MAP_SCHEMA = {"text_id": pl.Int64, "x": pl.Float32, "y": pl.Float32, "cluster": pl.Int32, "title": pl.String}
+"""A message, its place, its cluster (null for none) and that one's title."""
 
 
 def write_map(run_id: str, name: str, places: pl.DataFrame) -> None:
@@ -34,7 +35,7 @@ def write_map(run_id: str, name: str, places: pl.DataFrame) -> None:
 
 
 def read_map(run_id: str, name: str) -> pl.DataFrame | None:
-    """The map, a frame of MAP_SCHEMA; None where none of this name is kept, or only a damaged one.
+    """The map, a frame of MAP_SCHEMA; None where none of this name is kept, or only a damaged or an older one.
 
     Raises:
         StoreError: where the disk refuses to read it.
@@ -44,9 +45,10 @@ def read_map(run_id: str, name: str) -> pl.DataFrame | None:
         return None
     with store_errors(str(path)):
         try:
-            return pl.read_parquet(path.read_bytes())
+            found = pl.read_parquet(path.read_bytes())
         except pl.exceptions.PolarsError:  # to be made again, which replaces it
             return None
+    return found if found.schema == MAP_SCHEMA else None
 
 
 def _path(run_id: str, name: str) -> Path:

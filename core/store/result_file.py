@@ -63,7 +63,7 @@ class ResultFile:
     ) -> None:
         try:
             with store_errors(str(self.path)):
-                if self._parquet and error is None:
+                if self._parquet:  # also of a file given up: left open, it would try to end it on a closed handle
                     self._parquet.close()
                 if self._handle:
                     self._handle.close()

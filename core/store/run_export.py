@@ -39,7 +39,7 @@ class RunExport(RunTables):
             progress: told lines written.
             flagged_only: leave out lines below the threshold.
             with_lines: three columns more, timestamp_utc, line (as written) and muted (0 or 1): a muted line is no less
-                abnormal, so it stays in the file and is marked.
+                abnormal, so it stays in the file and is marked. And file, where several inputs were read as one.
             line_nos: these lines only; None for all.
 
         Raises:
@@ -53,7 +53,8 @@ class RunExport(RunTables):
         columns = f"line_no, score, is_anomaly, session, template{scorers}{context}, reason{written}"
         with ResultFile(path) as file:
             for rows in self._slices(columns, threshold, progress, flagged_only, line_nos):
-                file.write(rows)
+                named = with_lines and self.info.files
+                file.write(rows.with_columns(self.files_of(rows["line_no"])) if named else rows)
 
     def export_ecs(
         self,
@@ -75,7 +76,7 @@ class RunExport(RunTables):
         )
         with ResultFile(path) as file:
             for rows in self._slices(columns, threshold, progress, flagged_only, line_nos):
-                file.write(_ecs(rows, self.info.name, self.info.model))
+                file.write(_ecs(rows, self.files_of(rows["line_no"]), self.info.name, self.info.model))
 
     def _slices(
         self,
@@ -133,8 +134,8 @@ class RunExport(RunTables):
             )
 
 
-def _ecs(rows: pl.DataFrame, dataset: str, model: str | None) -> pl.DataFrame:
-    """Rows as documents of the Elastic Common Schema."""
+def _ecs(rows: pl.DataFrame, files: pl.Series, dataset: str, model: str | None) -> pl.DataFrame:
+    """Rows as documents of the Elastic Common Schema; `files` they came from, null where the run has one only."""
 
     def named(field: str, column: str) -> pl.Expr:
         return pl.struct(pl.col(column).alias(field))
@@ -152,7 +153,9 @@ def _ecs(rows: pl.DataFrame, dataset: str, model: str | None) -> pl.DataFrame:
             (pl.col("score") * 100).round(2).alias("risk_score"),
             pl.col("reason"),
         ).alias("event"),
-        named("level", "level").alias("log"),
+        pl.struct("level", *([] if files.null_count() else [pl.struct(files.alias("path")).alias("file")])).alias(
+            "log"
+        ),
         named("name", "host").alias("host"),
         named("name", "component").alias("process"),
         pl.struct(

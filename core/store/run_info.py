@@ -52,7 +52,10 @@ class RunInfo:
         config: the resolved settings.
         learnt: what the detector that scored it says of its own learning: when, from how much, the hash of that data.
         context: whether lines were judged in the context of their source, or session, too.
+        files: where several inputs were read as one, each one's name and the number of its first line, in order.
         reweighed_from: the run whose scores this one fused anew with other weights, or None.
+        rescored_from: the run that this one scored anew with what analysts had said of its lines, or None.
+        verdicts: what it counted of that: normal and abnormal (messages), and sha256 of which they were; else empty.
     """
 
     run_id: str
@@ -77,7 +80,10 @@ class RunInfo:
     config: dict[str, Any] = field(default_factory=dict)
     learnt: dict[str, Any] = field(default_factory=dict)
     context: bool = False
+    files: list[tuple[str, int]] = field(default_factory=list)
     reweighed_from: str | None = None
+    rescored_from: str | None = None
+    verdicts: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """The text of `run.json`."""

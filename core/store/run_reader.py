@@ -11,9 +11,10 @@ import polars as pl
 
 from core.errors import StoreError, WorkbenchError
 from core.store.line_filter import LineFilters, where
-from core.store.run_counts import RunCounts
 from core.store.run_export import RunExport
+from core.store.run_groups import RunGroups
 
+SEARCH_SECONDS = 20.0  # a search is stopped after
 _QUEUES = {  # what is worth an analyst's look: the condition and the order
     "highest": ("score >= $threshold AND NOT muted", "score DESC"),
     "near": ("$threshold IS NOT NULL AND NOT muted", "abs(score - $threshold)"),
@@ -22,7 +23,7 @@ _QUEUES = {  # what is worth an analyst's look: the condition and the order
 _FIRST_LINES = "(SELECT text_id, min(line_no) AS line_no FROM lines GROUP BY text_id)"
 
 
-class RunReader(RunCounts, RunExport):
+class RunReader(RunGroups, RunExport):
     """A stored run, read only. Safe from any thread.
 
     Everywhere a line is flagged when its score is at or above the threshold and its message was not muted when the run
@@ -62,20 +63,26 @@ class RunReader(RunCounts, RunExport):
         """One page of lines.
 
         Args:
-            order: "score" (equal scores by line number, ascending) or "line_no".
+            order: "score" (equal scores by line number, ascending), "line_no" or "time" (lines without one last).
             descending: highest first.
             limit: rows of a page.
             offset: rows skipped.
             **filters: see `LineFilters`.
 
         Returns:
-            line_no, timestamp_utc, level, score, host, component, raw, reason, normalized_text, text_id.
+            line_no, timestamp_utc, level, score, host, component, session, raw, reason, normalized_text, text_id,
+            file (null where the run has one input only).
 
         Raises:
-            WorkbenchError: for a regular expression that cannot be read, or an unknown order.
+            WorkbenchError: for a regular expression that cannot be read, an unknown order, or a search that took
+                longer than SEARCH_SECONDS.
         """
         direction = "DESC" if descending else "ASC"
-        orders = {"score": f"score {direction}, line_no", "line_no": f"line_no {direction}"}
+        orders = {
+            "score": f"score {direction}, line_no",
+            "line_no": f"line_no {direction}",
+            "time": f"timestamp_utc {direction} NULLS LAST, line_no",
+        }
         if order not in orders:
             raise WorkbenchError(f"lines can be ordered by {' or '.join(orders)}, not by {order!r}")
         clause, values = self._where(filters)
@@ -87,6 +94,7 @@ class RunReader(RunCounts, RunExport):
             ORDER BY {orders[order]} LIMIT ? OFFSET ?
             """,  # noqa: S608  fixed words only; values are bound
             [*values, limit, offset],
+            SEARCH_SECONDS,
         )
         return self._rows(page["line_no"].to_list(), orders[order])
 
@@ -95,7 +103,8 @@ class RunReader(RunCounts, RunExport):
         clause, values = self._where(filters)
         if len(values) <= 1 and len(values) == (filters.get("threshold") is not None):  # known without a look at lines
             return self.flagged(values[0]) if values else self.info.n_lines
-        frame = self._frame(f"SELECT count(*) AS n FROM lines LEFT JOIN texts USING (text_id) {clause}", values)  # noqa: S608
+        query = f"SELECT count(*) AS n FROM lines LEFT JOIN texts USING (text_id) {clause}"  # noqa: S608  bound values
+        frame = self._frame(query, values, SEARCH_SECONDS)
         return int(frame["n"][0])
 
     def line(self, line_no: int) -> dict[str, Any]:
@@ -138,6 +147,10 @@ class RunReader(RunCounts, RunExport):
     def line_texts(self) -> pl.DataFrame:
         """The text of every line that has one: line_no, text_id; in order."""
         return self._frame("SELECT line_no, text_id FROM lines WHERE text_id IS NOT NULL ORDER BY line_no", [])
+
+    def line_sessions(self) -> pl.DataFrame:
+        """The session of every line: line_no, timestamp_utc, session, text_id (null where there is none); in order."""
+        return self._frame("SELECT line_no, timestamp_utc, session, text_id FROM lines ORDER BY line_no", [])
 
     def has_lines_of(self, other: RunReader) -> bool:
         """Whether another run is of the very same lines."""
@@ -229,12 +242,13 @@ class RunReader(RunCounts, RunExport):
 
     def _rows(self, line_nos: list[int], order: str) -> pl.DataFrame:
         low, high = (min(line_nos), max(line_nos)) if line_nos else (0, 0)  # lets DuckDB skip row groups
-        return self._frame(
+        rows = self._frame(
             f"""
-            SELECT line_no, timestamp_utc, level, coalesce(score, 0.0) AS score, host, component, raw, reason,
+            SELECT line_no, timestamp_utc, level, coalesce(score, 0.0) AS score, host, component, session, raw, reason,
                 normalized_text, text_id
             FROM lines LEFT JOIN texts USING (text_id)
             WHERE line_no BETWEEN ? AND ? AND line_no IN (SELECT unnest(?::BIGINT[])) ORDER BY {order}
             """,  # noqa: S608  fixed words only; values are bound
             [low, high, line_nos],
         )
+        return rows.with_columns(self.files_of(rows["line_no"]))

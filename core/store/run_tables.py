@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import duckdb
+import numpy as np
 import polars as pl
 
 from core.config import home
+from core.errors import WorkbenchError
 from core.store.mutes import Mutes
 from core.store.run_info import read_run_info, run_folder, store_errors
 
@@ -47,9 +50,39 @@ class RunTables:
             )
             self._connection.read_parquet(str(self._folder / "lines.parquet")).create_view("lines")
 
-    def _frame(self, query: str, values: list[Any] | dict[str, Any]) -> pl.DataFrame:
+    def files_of(self, line_nos: pl.Series) -> pl.Series:
+        """The input each of these lines came from; null where the run has only one."""
+        if not self.info.files:
+            return pl.Series("file", [None] * len(line_nos), dtype=pl.String)
+        names, firsts = zip(*self.info.files, strict=True)
+        at = np.searchsorted(np.array(firsts), line_nos.to_numpy(), side="right") - 1  # an empty input has no line
+        return pl.Series("file", names, dtype=pl.String).gather(at)
+
+    def _frame(self, query: str, values: list[Any] | dict[str, Any], most_seconds: float | None = None) -> pl.DataFrame:
+        """What the query gives.
+
+        Args:
+            query: with a place for each value.
+            values: bound in these places.
+            most_seconds: it is stopped after.
+
+        Raises:
+            StoreError: the run cannot be read.
+            WorkbenchError: it was stopped.
+        """
         with store_errors(self._place), self._cursor() as cursor:
-            frame = pl.from_arrow(cursor.sql(query, params=values).to_arrow_table())
+            watch = None if most_seconds is None else threading.Timer(most_seconds, cursor.interrupt)
+            try:
+                if watch is not None:
+                    watch.start()
+                frame = pl.from_arrow(cursor.sql(query, params=values).to_arrow_table())
+            except duckdb.InterruptException as stopped:
+                raise WorkbenchError(
+                    f"the search was stopped after {most_seconds:g} s; search for a plain text, or set a filter first"
+                ) from stopped
+            finally:
+                if watch is not None:
+                    watch.cancel()
         assert isinstance(frame, pl.DataFrame)  # noqa: S101  for the type checker
         return frame
 

@@ -9,6 +9,7 @@ from core.jobs import JobStatus
 from core.line_scorer import LineScorer
 from core.preview import FormatInfo, Preview, formats, messages, preview
 from core.store import MOST_LINES, RunInfo, RunReader
+from core.store.flow_runs import FLOW_NO, FlowRunInfo, FlowRunReader, delete_flow_run, list_flow_runs
 from core.workbench.captures import (
     FlowModelInfo,
     FlowScoreInfo,
@@ -20,9 +21,11 @@ from core.workbench.captures import (
     pretrain,
     score_flows,
 )
+from core.workbench.changes import changed_messages
 from core.workbench.comparing import comparable_runs, compared_measures, compared_runs, shared_labels
 from core.workbench.drifting import drift_of, start_retraining
 from core.workbench.fitting import quick
+from core.workbench.flow_runs import PacketView, capture_files, export_flows, is_capture, packets_of, score_capture
 from core.workbench.incidents import incidents, usual_gap
 from core.workbench.labels import LabelSource, add_labels, label_sources, labels
 from core.workbench.long_work import (
@@ -34,10 +37,13 @@ from core.workbench.long_work import (
     measured,
     resume,
     run_job,
+    start_again,
+    start_flow_scoring,
+    start_rescoring,
     start_scoring,
     start_training,
 )
-from core.workbench.maps import MAP_NAMES, map_of, maps, start_map
+from core.workbench.maps import MAP_NAMES, MOST_PLACED, map_of, maps, place_lines, place_run, placeable_runs, start_map
 from core.workbench.measuring import LabelledRun, evaluate, labelled_run
 from core.workbench.models import (
     ModelDetails,
@@ -51,12 +57,15 @@ from core.workbench.models import (
 )
 from core.workbench.mutes import mute, mutes, unmute
 from core.workbench.reports import ECS, export, exported, report_html
+from core.workbench.rescoring import JudgedMessages, judged_messages, rescore
 from core.workbench.reweighing import derive_model, fused_score, reweigh
 from core.workbench.runs import (
     FAMILIAR_SHARE,
     alert_rate,
     check_outputs,
     delete_run,
+    drop_folder,
+    dropped,
     inbox,
     run,
     runs,
@@ -66,63 +75,83 @@ from core.workbench.runs import (
     threshold,
     threshold_history,
 )
+from core.workbench.telling import ASKED, telling_messages
 from core.workbench.traffic import FlowsInfo, flows
 from core.workbench.verdicts import set_verdict, undo_verdict, verdicts
+from core.workbench.weighting import WeightsOffer, fit_weights
 
 __all__ = [
+    "ASKED",
     "ECS",
     "FAMILIAR_SHARE",
+    "FLOW_NO",
     "MAP_NAMES",
     "MOST_LINES",
+    "MOST_PLACED",
     "Comparison",
     "Drift",
     "FlowModelInfo",
+    "FlowRunInfo",
+    "FlowRunReader",
     "FlowScoreInfo",
     "FlowsInfo",
     "FormatInfo",
     "Incidents",
     "JobStatus",
+    "JudgedMessages",
     "LabelSource",
     "LabelledRun",
     "LineScorer",
     "ModelDetails",
     "ModelInfo",
+    "PacketView",
     "Preview",
     "ReadConfig",
     "RunInfo",
     "RunReader",
+    "WeightsOffer",
     "add_labels",
     "alert_rate",
     "can_resume",
     "cancel",
+    "capture_files",
+    "changed_messages",
     "check_outputs",
     "classify_flows",
     "comparable_runs",
     "compared_measures",
     "compared_runs",
+    "delete_flow_run",
     "delete_model",
     "delete_run",
     "derive_model",
     "discard_checkpoints",
     "drift_of",
+    "drop_folder",
+    "dropped",
     "evaluate",
     "evaluate_flows",
     "explain",
     "export",
+    "export_flows",
     "exported",
     "familiarity",
     "finetune",
+    "fit_weights",
     "flow_models",
     "flows",
     "formats",
     "fused_score",
     "inbox",
     "incidents",
+    "is_capture",
     "job",
     "jobs",
+    "judged_messages",
     "label_sources",
     "labelled_run",
     "labels",
+    "list_flow_runs",
     "load_flow_model",
     "load_model",
     "map_of",
@@ -133,10 +162,15 @@ __all__ = [
     "models",
     "mute",
     "mutes",
+    "packets_of",
+    "place_lines",
+    "place_run",
+    "placeable_runs",
     "pretrain",
     "preview",
     "quick",
     "report_html",
+    "rescore",
     "resume",
     "reweigh",
     "run",
@@ -144,14 +178,19 @@ __all__ = [
     "runs",
     "samples",
     "score",
+    "score_capture",
     "score_flows",
     "set_threshold",
     "set_verdict",
     "shared_labels",
+    "start_again",
+    "start_flow_scoring",
     "start_map",
+    "start_rescoring",
     "start_retraining",
     "start_scoring",
     "start_training",
+    "telling_messages",
     "threshold",
     "threshold_history",
     "train",

@@ -17,6 +17,7 @@ from core.scoring.fusion import Fusion
 from core.scoring.novelty import NoveltyScorer
 from core.store import RunInfo, RunReader
 from core.workbench.long_work import start_training
+from core.workbench.rescoring import judged_messages
 from core.workbench.runs import FAMILIAR_SHARE
 
 
@@ -53,13 +54,21 @@ def drift_of(run_id: str) -> Drift:
 def start_retraining(info: RunInfo, name: str) -> str:
     """Train a bundle on a run's log, read as the run read it, in a process of its own; the job's result holds `model`.
 
+    Messages judged abnormal are not learnt.
+
     Raises:
-        WorkbenchError: the log is no longer there, or another name is needed.
+        WorkbenchError: the log is no longer there or in several files, or another name is needed.
     """
     path = Path(info.source_path)
     if info.source_path == "-" or not path.is_file():
         raise WorkbenchError(
             f"{path.name}: the log is no longer where it was read from; upload it again and train there"
         )
+    if info.files:
+        raise WorkbenchError(
+            f"{info.name}: {len(info.files)} files were read as one, and a page trains on one; train with "
+            "`python -m core train FILE... --name NAME`"
+        )
     read = ReadConfig(**info.config["read"]) if "read" in info.config else ReadConfig()
-    return start_training(path, name, dataclasses.replace(read, sessions=None), read.sessions)
+    without = judged_messages(RunReader(info.run_id)).abnormal
+    return start_training(path, name, dataclasses.replace(read, sessions=None), read.sessions, without)

@@ -13,6 +13,7 @@ from core.detector import KEY, LogDetector
 from core.errors import InputError
 from core.records import Measure, Progress, no_measure
 from core.runner import Reading
+from core.scoring.sessions import Sessions
 from core.store import AnswerCache
 
 QUICK_WEIGHTS = {name: default_weights()[name] for name in ("novelty", "tfidf", "shape", "severity")}
@@ -32,12 +33,42 @@ def fitted(
     measure: Measure = no_measure,
     *,
     on_itself: bool = False,
+    without: Sequence[str] = (),
 ) -> LogDetector:
-    """A detector that learnt from what was read, sessions too where there are any; `on_itself` as LogDetector.fit."""
-    detector = LogDetector(config).fit(reading.texts, progress, checkpoints, measure, on_itself=on_itself)
-    if reading.sessions is not None:
-        detector.fit_sessions(reading.sessions, detector.score(reading.texts, progress), on_itself=on_itself)
+    """A detector that learnt from what was read, sessions too where there are any.
+
+    Args:
+        reading: of the log.
+        config: everything that shapes the detector.
+        progress: told the steps.
+        checkpoints: as LogDetector.fit.
+        measure: as LogDetector.fit.
+        on_itself: as LogDetector.fit.
+        without: normalized texts that are not learnt, nor the sessions that hold one; the facts count them.
+
+    Raises:
+        InputError: nothing is left to learn from.
+    """
+    is_left_out = reading.texts["normalized_text"].is_in(list(without))
+    left_out, learnt = reading.texts.filter(is_left_out), reading.texts.filter(~is_left_out)
+    detector = LogDetector(config).fit(learnt, progress, checkpoints, measure, on_itself=on_itself)
+    if len(left_out):
+        detector.facts_ |= {"left_out_texts": len(left_out), "left_out_lines": int(left_out["count"].sum())}
+    sessions = None if reading.sessions is None else _sessions_without(reading.sessions, left_out)
+    if sessions is not None and not sessions.counts.is_empty():
+        detector.fit_sessions(sessions, detector.score(reading.texts, progress), on_itself=on_itself)
     return detector
+
+
+def _sessions_without(sessions: Sessions, left_out: pl.DataFrame) -> Sessions:
+    """The sessions that hold none of these texts."""
+    rows = pl.col("text_id").is_in(left_out["text_id"].implode())
+    bad = sessions.counts.filter(rows).select(pl.col("session").unique())
+    counts, transitions = (
+        table.join(bad, on="session", how="anti", maintain_order="left")
+        for table in (sessions.counts, sessions.transitions)
+    )
+    return Sessions(counts, transitions)
 
 
 def answered(detector: LogDetector, texts: pl.DataFrame, cache: AnswerCache | None, progress: Progress) -> pl.DataFrame:

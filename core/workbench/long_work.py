@@ -3,56 +3,85 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from core import jobs as _jobs
 from core.config import Config, ReadConfig
 from core.errors import WorkbenchError
 from core.jobs import JobRun, JobStatus
-from core.store import new_run_id
+from core.store import RunReader, new_run_id
 from core.workbench.fitting import quick as quick_config
+from core.workbench.flow_runs import score_capture
 from core.workbench.maps import make_map
 from core.workbench.models import SHIPPED, check_model_name, train
+from core.workbench.rescoring import rescore
 from core.workbench.runs import score
 
 
 def start_scoring(
-    path: Path,
+    paths: Sequence[Path],
     model: str | None,
     quick: bool = False,
     read: ReadConfig | None = None,
     sessions: str | None = None,
     context: bool = False,
 ) -> str:
-    """Score a file in a process of its own, as `score` does; the job's result holds `run_id`."""
+    """Score files as one run in a process of its own, as `score` does; the job's result holds `run_id`."""
     run_id = new_run_id()
     spec = {
-        "run_id": run_id, "paths": [str(Path(path).absolute())], "model": model, "quick": quick, "context": context,
+        "run_id": run_id, "paths": [str(Path(path).absolute()) for path in paths], "model": model, "quick": quick,
+        "context": context,
         "read": dataclasses.asdict(dataclasses.replace(read or ReadConfig(), sessions=sessions)),
     }  # fmt: skip
-    return _jobs.start("score", spec, f"Score {path.name}" + (f" with {model}" if model else ""))
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return _jobs.start("score", spec, f"Score {paths[0].name}{more}" + (f" with {model}" if model else ""))
 
 
-def start_training(path: Path, name: str, read: ReadConfig | None = None, sessions: str | None = None) -> str:
-    """Train a bundle in a process of its own; the job's result holds `model`."""
+def start_rescoring(run_id: str) -> str:
+    """Score a run anew with the verdicts in force in a process of its own, as `rescore`; the result holds `run_id`."""
+    spec = {"run_id": new_run_id(), "rescored_from": run_id}
+    return _jobs.start("rescore", spec, f"Re-score {RunReader(run_id).info.name} with verdicts")
+
+
+def start_training(
+    path: Path,
+    name: str,
+    read: ReadConfig | None = None,
+    sessions: str | None = None,
+    without: Sequence[str] = (),
+) -> str:
+    """Train a bundle in a process of its own, as `train` does; the job's result holds `model`."""
     check_model_name(name)
     if name in SHIPPED:  # the command line that makes it may
         raise WorkbenchError(f"{name} is the model that came with the workbench; choose another name")
     read = dataclasses.replace(read or ReadConfig(), sessions=sessions)
-    return _jobs.start(
-        "train",
-        {"paths": [str(Path(path).absolute())], "name": name, "read": dataclasses.asdict(read)},
-        f"Train {name}",
-    )
+    spec = {
+        "paths": [str(Path(path).absolute())], "name": name, "read": dataclasses.asdict(read), "without": list(without)
+    }  # fmt: skip
+    return _jobs.start("train", spec, f"Train {name}")
+
+
+def start_flow_scoring(path: Path, model: str | None) -> str:
+    """Score a capture in a process of its own, as `score_capture` does; the job's result holds `flow_run_id`."""
+    spec = {"run_id": new_run_id(), "captures": [str(Path(path).absolute())], "model": model}
+    return _jobs.start("traffic", spec, f"Score {path.name}" + (f" with {model}" if model else ""))
 
 
 def run_job(job_id: str) -> None:
-    """The job's side of `start_scoring`, `start_training` and `start_map`."""
+    """The job's side of `start_scoring`, `start_rescoring`, `start_training`, `start_flow_scoring`, `start_map`."""
     with JobRun(job_id) as work:
         spec = work.spec
         if work.kind == "map":
             make_map(spec["map_of"], spec["method"], work.progress)
             work.done({"map_of": spec["map_of"], "method": spec["method"]})
+            return
+        if work.kind == "rescore":
+            work.done({"run_id": rescore(spec["rescored_from"], spec["run_id"], work.progress).run_id})
+            return
+        if work.kind == "traffic":
+            info_of_flows = score_capture(spec["captures"], spec["model"], spec["run_id"], progress=work.progress)
+            work.done({"flow_run_id": info_of_flows.run_id})
             return
         config = Config(read=ReadConfig(**spec["read"]))
         if work.kind == "score":
@@ -62,7 +91,8 @@ def run_job(job_id: str) -> None:
             info = score(spec["paths"], spec["model"], config, spec["run_id"], work.progress, context)
             work.done({"run_id": info.run_id})
         else:
-            model = train(spec["paths"], spec["name"], config, work.progress, work.checkpoints, work.measure)
+            without = spec.get("without", [])
+            model = train(spec["paths"], spec["name"], config, work.progress, work.checkpoints, work.measure, without)
             work.done({"model": model.name})
 
 
@@ -84,6 +114,24 @@ def can_resume(job: JobStatus) -> bool:
 def resume(job_id: str) -> None:
     """Go on with an ended job from its checkpoint; a damaged one starts anew."""
     _jobs.resume(job_id)
+
+
+def start_again(job_id: str) -> str:
+    """Do the work of an ended job once more, as a new job; a scoring makes a new run.
+
+    Raises:
+        WorkbenchError: where there is no such job, it has not ended, or what it read is gone.
+    """
+    former = _jobs.status(job_id)
+    if not former.is_final:
+        raise WorkbenchError(f"{former.title}: it is still running; wait for it, or cancel it")
+    spec = _jobs.asked(job_id)
+    for path in [*spec.get("paths", []), *spec.get("captures", [])]:
+        if not Path(path).exists():
+            raise WorkbenchError(f"{path}: there is no such file any more; bring it again and start anew")
+    if "run_id" in spec:
+        spec["run_id"] = new_run_id()
+    return _jobs.start(former.kind, spec, former.title)
 
 
 def discard_checkpoints(job_id: str) -> None:

@@ -22,7 +22,7 @@ from core.scoring.novelty import NoveltyScorer
 from core.store import AnswerCache
 from core.workbench.fitting import fitted
 
-SHIPPED = ("base",)  # bundles that come with the workbench
+SHIPPED = ("base", "netgpt")  # bundles that come with the workbench
 _CARD_CHARS = 50_000  # of a card; ours have two thousand
 
 
@@ -143,6 +143,7 @@ def train(
     progress: Progress = no_progress,
     checkpoints: Path | None = None,
     measure: Measure = no_measure,
+    without: Sequence[str] = (),
 ) -> ModelInfo:
     """Learn from unlabelled logs and save the bundle under a name; an older one of that name is replaced.
 
@@ -153,6 +154,7 @@ def train(
         progress: told the steps; may raise JobCancelled.
         checkpoints: folder where training leaves off and resumes, or None.
         measure: told the losses of training.
+        without: normalized texts that are not learnt, such as those judged abnormal.
 
     Raises:
         WorkbenchError: a bad name, input or setting.
@@ -160,7 +162,7 @@ def train(
     check_model_name(name)
     config = config or Config()
     reading = SerialRunner().read(paths, config.read, progress=progress)
-    detector = fitted(reading, config, progress, checkpoints, measure)
+    detector = fitted(reading, config, progress, checkpoints, measure, without=without)
     folder = models_folder() / name
     detector.save(folder)
     if detector.learnt_ is not None:

@@ -18,13 +18,16 @@ import polars as pl
 
 from core.config import home
 from core.errors import StoreError, WorkbenchError
+from core.incidents import Incidents
 from core.records import Progress, no_progress
-from core.report import Judgement, Message, Report, html_report
+from core.report import Incident, Judgement, Message, Report, html_report
 from core.store import RunInfo, RunReader, Store
+from core.workbench.incidents import incidents
 from core.workbench.models import models
 from core.workbench.runs import EXPORT_SUFFIXES, alert_rate, threshold_history
 from core.workbench.verdicts import verdicts
 
+REPORT_INCIDENTS = 50
 REPORT_MESSAGES = 100
 REPORT_VERDICTS = 200
 REPORT_SPANS = 96
@@ -67,7 +70,7 @@ def export(
         raise WorkbenchError(f"there is no export of {what} as {suffix}")
     reader = RunReader(run_id)
     threshold = Store().threshold(run_id)
-    _remove_old()
+    remove_old_exports()
     folder = exports_folder() / secrets.token_urlsafe(24)
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", reader.info.name).strip("-.")[:80] or "run"
     part = what if line_nos is None else f"incident {min(line_nos, default=0)}"
@@ -136,6 +139,7 @@ def report_of(reader: RunReader, threshold: float) -> Report:
     judged = _with_scores(reader, verdicts(info.run_id))
     spans = reader.timeline(threshold, REPORT_SPANS)
     timed = spans.columns[0] == "start_utc"
+    found = incidents(reader, threshold)
     return Report(
         title=f"Abnormal lines of {info.name}",
         made=f"Written {_when(datetime.now(UTC))} by TinyLogBERT Workbench, from run {info.run_id}",
@@ -156,6 +160,8 @@ def report_of(reader: RunReader, threshold: float) -> Report:
             for start, n_lines, flagged in spans.iter_rows()
         ],
         timeline_title="Flagged lines over time (UTC)" if timed else "Flagged lines along the file",
+        incidents=_incidents(reader, found, judged),
+        n_incidents=found.n_incidents,
         messages=[_message(row) for row in reader.top_messages(threshold, REPORT_MESSAGES).iter_rows(named=True)],
         n_messages=n_messages,
         judgements=[
@@ -176,11 +182,43 @@ def _muted_note(reader: RunReader, threshold: float) -> list[str]:
     return [f"{muted['count'].sum():,} lines of {len(muted):,} muted messages reach the threshold and are left out."]
 
 
-def _message(row: dict[str, Any]) -> Message:
-    def seen(which: str) -> str:
-        no, at = row[f"{which}_no"], row[f"{which}_utc"]
-        return f"line {no:,}" if at is None else _when(at)
+def _incidents(reader: RunReader, found: Incidents, judged: pl.DataFrame) -> list[Incident]:
+    """The first incidents, each with its worst line."""
+    table = found.table.head(REPORT_INCIDENTS)
+    worst = dict(reader.lines_at(table["worst_no"].to_list()).select("line_no", "raw").iter_rows())
+    verdict = {
+        row.pop("incident"): ", ".join(f"{n:,} judged {label}" for label, n in row.items() if n)
+        for row in found.judged(judged).to_dicts()
+    }
+    return [
+        Incident(
+            title=row["title"] or "(no word tells it)",
+            n_lines=row["n_lines"],
+            n_messages=row["n_messages"],
+            first=_seen(row, "first"),
+            last=_seen(row, "last"),
+            sources=_sources(row["sources"], row["n_sources"]),
+            score=row["worst_score"],
+            worst_no=row["worst_no"],
+            worst=worst.get(row["worst_no"], ""),
+            spark=row["spark"],
+            verdict=verdict.get(row["incident"], ""),
+        )
+        for row in table.iter_rows(named=True)
+    ]
 
+
+def _sources(names: list[str], n_sources: int) -> str:
+    more = f" and {n_sources - len(names):,} more" if n_sources > len(names) else ""
+    return f"from {', '.join(names)}{more}" if names else ""
+
+
+def _seen(row: dict[str, Any], which: str) -> str:
+    no, at = row[f"{which}_no"], row[f"{which}_utc"]
+    return f"line {no:,}" if at is None else _when(at)
+
+
+def _message(row: dict[str, Any]) -> Message:
     return Message(
         text=row["normalized_text"],
         count=row["count"],
@@ -188,8 +226,8 @@ def _message(row: dict[str, Any]) -> Message:
         reason=row["reason"] or "",
         nearest=row["nearest"],
         example=row["example"],
-        first=seen("first"),
-        last=seen("last"),
+        first=_seen(row, "first"),
+        last=_seen(row, "last"),
     )
 
 
@@ -292,7 +330,7 @@ def _rounded(number: float) -> str:
     return f"{number:.1f}" if number >= 1 else f"{number:.2g}"
 
 
-def _remove_old() -> None:
+def remove_old_exports() -> None:
     """Remove exports of a day ago, and what a killed export left."""
     oldest = time.time() - KEPT_SECONDS
     for folder in exports_folder().glob("*"):

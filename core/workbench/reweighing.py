@@ -33,7 +33,7 @@ def fused_score(texts: pl.DataFrame, weights: dict[str, float], combine: str = "
     Raises:
         WorkbenchError: a weight out of range, or of a scorer that did not run.
     """
-    fused = _fusion(weights, combine).combine({name: texts[name].to_numpy() for name in weights})
+    fused = fusion_of(weights, combine).combine({name: texts[name].to_numpy() for name in weights})
     return raised(fused, texts[CONTEXT].to_numpy()) if CONTEXT in texts.columns else fused
 
 
@@ -53,7 +53,7 @@ def reweigh(run_id: str, weights: dict[str, float], threshold: float) -> RunInfo
     info = reader.info
     _check(weights, threshold, info.scorers)
     scoring = {**info.config.get("scoring", {}), "weights": weights}
-    fusion = _fusion(weights, scoring.get("combine", "sum"))
+    fusion = fusion_of(weights, scoring.get("combine", "sum"))
     fusion.threshold_ = threshold
     texts = reader.answers()
     calibrated = {name: texts[name].to_numpy() for name in info.scorers}
@@ -64,7 +64,7 @@ def reweigh(run_id: str, weights: dict[str, float], threshold: float) -> RunInfo
         notes.append("What the other lines of a source add is as it was found with the first weights.")
     if info.session_threshold is not None:
         notes.append("Sessions were not scored again; score the file with a model of these weights to have them.")
-    fields = ("name", "source_path", "model", "scorers", "format", "learnt", "context")
+    fields = ("name", "source_path", "files", "model", "scorers", "format", "learnt", "context", "verdicts")
     kept = {field: getattr(info, field) for field in fields}
     with RunWriter(new_run_id()) as writer:
         writer.take_lines(run_id)
@@ -115,8 +115,8 @@ def derive_model(model: str, name: str, weights: dict[str, float], threshold: fl
     return next(info for info in models() if info.name == name)
 
 
-def _fusion(weights: dict[str, float], combine: str) -> Fusion:
-    # The scores are calibrated already: of the fusion only its rule is used, so it is fitted on nothing.
+def fusion_of(weights: dict[str, float], combine: str) -> Fusion:
+    """The rule of these weights alone, for scores that are calibrated already; it learnt nothing."""
     return Fusion(dict(weights), combine).fit({name: np.empty(0) for name in weights}, np.empty(0))
 
 

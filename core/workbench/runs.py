@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import stat
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -25,6 +28,7 @@ FAMILIAR_SHARE = 0.7
 """Below this share of lines with a learnt message, a run says that its model is of another world."""
 EXPORT_SUFFIXES = (".csv", ".jsonl", ".parquet")
 SECONDS_A_DAY = 86_400
+MOST_DROPPED = 500  # files of the drop folder that are offered
 
 
 def runs() -> list[RunInfo]:
@@ -84,6 +88,41 @@ def inbox() -> Path:
     return folder
 
 
+def drop_folder() -> Path | None:
+    """The folder named by TINYLOGBERT_DROP, whose logs the pages offer; None where none is named.
+
+    Raises:
+        WorkbenchError: where there is no such folder.
+    """
+    named = os.environ.get("TINYLOGBERT_DROP", "").strip()
+    if not named:
+        return None
+    folder = Path(named).expanduser().resolve()  # the administrator's own link to it is followed, none within it
+    if not folder.is_dir():
+        raise WorkbenchError(f"{folder}: there is no such folder; create it, or set TINYLOGBERT_DROP to another")
+    return folder
+
+
+def dropped() -> list[Path]:
+    """Files in the drop folder and the folders in it, the latest first, at most MOST_DROPPED.
+
+    Only plain files: a link, wherever it leads, is not offered, nor is what is hidden.
+
+    Raises:
+        WorkbenchError: as `drop_folder`.
+    """
+    folder = drop_folder()
+    found: list[tuple[int, Path]] = []
+    for place, folders, names in os.walk(folder) if folder else ():  # enters no linked folder
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            with contextlib.suppress(OSError):  # gone meanwhile
+                facts = (path := Path(place, name)).lstat()
+                if stat.S_ISREG(facts.st_mode) and not name.startswith("."):
+                    found.append((facts.st_mtime_ns, path))
+    return [path for _, path in sorted(found, reverse=True)[:MOST_DROPPED]]
+
+
 def samples() -> list[Path]:
     """The logs that ship with the workbench."""
     folder = Path(__file__).resolve().parents[2] / "sample_logs"
@@ -137,6 +176,7 @@ def score(
         seconds = time.monotonic() - started
         info = {
             "name": _title(paths),
+            "files": list(zip(_names(paths), reading.first_line_nos, strict=True)) if len(paths) > 1 else [],
             "source_path": str(paths[0]) if str(paths[0]) == "-" else str(Path(paths[0]).absolute()),
             "model": model,
             "threshold": detector.threshold_,
@@ -183,19 +223,31 @@ def check_outputs(*paths: Path | None) -> None:
 
 
 def _title(paths: Sequence[str | Path]) -> str:
-    path = Path(paths[0])
-    first = "standard input" if str(path) == "-" else path.name
+    return _name(paths[0]) if len(paths) == 1 else f"{_name(paths[0])} and {len(paths) - 1} more"
+
+
+def _names(paths: Sequence[str | Path]) -> list[str]:
+    """Inputs as people name them, told apart by a number where they share a name."""
+    names = [_name(path) for path in paths]
+    return [f"{name} ({names[:at].count(name) + 1})" if name in names[:at] else name for at, name in enumerate(names)]
+
+
+def _name(path: str | Path) -> str:
+    """An input as people name it."""
+    path = Path(path)
+    if str(path) == "-":
+        return "standard input"
     if path.absolute() in samples():  # every service has a test.txt
-        first = f"{path.parent.name}/{first}"
-    return first if len(paths) == 1 else f"{first} and {len(paths) - 1} more"
+        return f"{path.parent.name}/{path.name}"
+    return path.name
 
 
 def _notes(reading: Reading, detector: LogDetector, model: str | None, context: bool) -> list[str]:
     notes = []
     if model is None:
         notes.append(
-            "Fitted on this file itself: what is frequent in it counts as normal. The threshold parts the scores of "
-            "its messages into two groups; a file without anomalies has such a split too."
+            "Fitted on this file itself: what is frequent in it counts as normal, but for warnings and worse. The "
+            "threshold parts the scores of its messages into two groups; a file without anomalies has such a split too."
         )
     novelty = detector.scorers_.get(NoveltyScorer.name)
     if model is not None and isinstance(novelty, NoveltyScorer):

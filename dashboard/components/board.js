@@ -1,13 +1,5 @@
 // A list that is worked through by keys. The browser goes on at once and tells the server what was done; an act is sent
-// again with the later ones until the server has answered it.
-
-const LABELS = { a: "abnormal", n: "normal", u: "unsure" };
-
-// Letters typed into a field are its own.
-function isTyping(node) {
-  return node instanceof HTMLElement && (node.isContentEditable
-    || node.matches("textarea, select, [role=textbox], input:not([type=checkbox], [type=radio], [type=button])"));
-}
+// again with the later ones until the server has answered it. A key presses the button that carries it.
 
 function emptyRow(words) {
   const row = element("div", "none faint", words);
@@ -58,14 +50,10 @@ class ActBoard {
   key(event) {
     if (!this.root.isConnected) { this.silence(); return; }
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    if (isTyping(event.composedPath()[0]) || document.querySelector("[role=dialog]")) return;
-    const key = event.key.toLowerCase();
-    if (key === "j") this.step(1);
-    else if (key === "k") this.step(-1);
-    else if (event.repeat) return; // a key held down judges one row
-    else if (key in LABELS) this.judge(LABELS[key]);
-    else if (key === "z") this.undo();
-    else return;
+    if (isTyping(event) || isInDialog(event)) return;
+    const pressed = [...this.root.querySelectorAll("[data-key]")].find((button) => button.dataset.key === event.key.toLowerCase());
+    if (!pressed || (event.repeat && !("repeats" in pressed.dataset))) return; // a key held down judges one row
+    pressed.click();
     event.preventDefault();
   }
 

@@ -1,11 +1,4 @@
-const SVG = "http://www.w3.org/2000/svg";
 const SPARK = { width: 112, height: 28 };
-
-function shape(tag, attributes) {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  return made;
-}
 
 // Lines along the run; heights by the square root, so that one line beside a thousand is seen.
 function course(counts) {
@@ -44,6 +37,7 @@ class Incidents extends ActBoard {
 
   draw() {
     applyMarks(this.root);
+    this.root.classList.toggle("sourceless", this.data.rows.every((row) => !row.sources));
     this.fill(this.data.rows.map((row, i) => this.rowOf(row, i)), this.at);
     this.drawBar();
   }

@@ -9,21 +9,17 @@ import streamlit as st
 
 from dashboard.acts import Act, acts_of
 from dashboard.components import register
+from dashboard.keys import move_buttons, verdict_buttons
 
 _mount = register(
     "incident_board",
-    """
+    f"""
     <div class="frame board">
       <div class="keys" role="group" aria-label="Verdict on all lines of the incident">
-        <button type="button" data-label="abnormal"><span class="verdict abnormal">✖</span>
-          Abnormal <kbd>A</kbd></button>
-        <button type="button" data-label="normal"><span class="verdict normal">✔</span> Normal <kbd>N</kbd></button>
-        <button type="button" data-label="unsure"><span class="verdict unsure">?</span> Unsure <kbd>U</kbd></button>
+        {verdict_buttons()}
         <span class="scope faint" aria-live="polite"></span>
         <span class="gap"></span>
-        <button type="button" class="undo">Undo <kbd>Z</kbd></button>
-        <button type="button" class="previous">Previous <kbd>K</kbd></button>
-        <button type="button" class="next">Next <kbd>J</kbd></button>
+        {move_buttons()}
       </div>
       <div class="table">
         <div class="row head" aria-hidden="true">

@@ -117,7 +117,7 @@ function compared(text, other, className) {
   const known = new Set(other.split(/\s+/));
   text.split(/\s+/).forEach((word, i) => {
     if (i > 0) made.append(" ");
-    made.append(known.has(word) ? word : element("mark", "", word));
+    made.append(known.has(word) ? written(word) : element("mark", "", word));
   });
   return made;
 }

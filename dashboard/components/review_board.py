@@ -14,25 +14,19 @@ import streamlit as st
 from dashboard.acts import Act, acts_of
 from dashboard.components import register
 from dashboard.components.line_detail import LineDetail
+from dashboard.keys import move_buttons, verdict_buttons
 
 _mount = register(
     "review_board",
-    """
+    f"""
     <div class="frame board">
       <div class="queue" role="listbox" tabindex="0" aria-label="Lines to review"></div>
       <div class="side">
         <div class="bar">
           <div class="keys" role="group" aria-label="Verdict">
-            <button type="button" data-label="abnormal"><span class="verdict abnormal">✖</span>
-              Abnormal<span class="many"></span> <kbd>A</kbd></button>
-            <button type="button" data-label="normal"><span class="verdict normal">✔</span>
-              Normal<span class="many"></span> <kbd>N</kbd></button>
-            <button type="button" data-label="unsure"><span class="verdict unsure">?</span>
-              Unsure<span class="many"></span> <kbd>U</kbd></button>
+            {verdict_buttons('<span class="many"></span>')}
             <span class="gap"></span>
-            <button type="button" class="undo">Undo <kbd>Z</kbd></button>
-            <button type="button" class="previous">Previous <kbd>K</kbd></button>
-            <button type="button" class="next">Next <kbd>J</kbd></button>
+            {move_buttons()}
           </div>
           <div class="extras">
             <input type="text" class="note" maxlength="2000" aria-label="Note"

@@ -3,7 +3,23 @@
 function element(tag, className, text) {
   const made = document.createElement(tag);
   if (className) made.className = className;
-  if (text !== undefined && text !== null) made.textContent = String(text);
+  if (text !== undefined && text !== null) made.textContent = written(String(text));
+  return made;
+}
+
+// Control characters and marks of direction, written out: they would turn the text around them, or hide.
+function written(text) {
+  return text.replace(/[^\P{C}\t\n\r\p{Co}\p{Cn}]|[\u2028\u2029]/gu, (char) => {
+    const code = char.codePointAt(0);
+    return code < 256 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
+  });
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function shape(tag, attributes) {
+  const made = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
   return made;
 }
 
@@ -13,6 +29,17 @@ function applyMarks(root) {
   const [normal, flagged] = palette.length > 1 ? palette : ["#0072B2", "#D55E00"];
   root.style.setProperty("--normal", normal.trim());
   root.style.setProperty("--flagged", flagged.trim());
+}
+
+// Letters typed into a field are its own.
+function isTyping(event) {
+  const node = event.composedPath()[0];
+  return node instanceof HTMLElement && (node.isContentEditable
+    || node.matches("textarea, select, [role=textbox], input:not([type=checkbox], [type=radio], [type=button])"));
+}
+
+function isInDialog(event) {
+  return document.querySelector("[role=dialog]") !== null || event.composedPath().some((node) => node instanceof HTMLDialogElement);
 }
 
 const whole = (number) => Math.round(number).toLocaleString("en");

@@ -109,7 +109,7 @@ class ThresholdView {
     pen.translate(10, (top + bottom) / 2);
     pen.rotate(-Math.PI / 2);
     pen.textBaseline = "middle";
-    pen.fillText("lines, log scale", 0, 0);
+    pen.fillText(`${this.data.unit}, log scale`, 0, 0);
     pen.restore();
     pen.globalAlpha = 1;
   }
@@ -153,6 +153,8 @@ class ThresholdView {
     const share = this.total ? (100 * count) / this.total : 0;
     const perUnit = count * this.data.rate;
     const set = (selector, text) => { this.root.querySelector(selector).textContent = text; };
+    set(".flagged-label", `Flagged ${this.data.unit}`);
+    set(".share-label", `Share of ${this.data.unit}`);
     set(".flagged-count", whole(count));
     const muted = this.mutedAbove[firstAtOrAbove(this.data.muted_scores, this.value)];
     set(".muted", muted ? `+ ${whole(muted)} muted` : "");
@@ -168,7 +170,7 @@ class ThresholdView {
     this.plot.setAttribute("aria-valuemin", "0");
     this.plot.setAttribute("aria-valuemax", String(this.max));
     this.plot.setAttribute("aria-valuenow", String(this.value));
-    this.plot.setAttribute("aria-valuetext", `${this.value.toFixed(DECIMALS)}, ${whole(count)} lines flagged`);
+    this.plot.setAttribute("aria-valuetext", `${this.value.toFixed(DECIMALS)}, ${whole(count)} ${this.data.unit} flagged`);
   }
 
   showHover(event) {
@@ -179,7 +181,7 @@ class ThresholdView {
     const { counts, n } = this.bins();
     const bin = Math.min(n - 1, Math.floor(((x - left) / (right - left)) * n));
     const width = this.max / n;
-    const lines = counts[bin] === 1 ? "line" : "lines";
+    const lines = counts[bin] === 1 ? this.data.unit.slice(0, -1) : this.data.unit;
     this.hoverLabel.textContent =
       `${(bin * width).toFixed(3)} to ${((bin + 1) * width).toFixed(3)}: ${whole(counts[bin])} ${lines}`;
     const onRight = x > (left + right) / 2;

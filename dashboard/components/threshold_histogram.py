@@ -16,9 +16,9 @@ _mount = register(
       <div class="metrics">
         <label class="metric"><span>Threshold</span>
           <input type="number" min="0" max="1" step="0.0001" aria-label="Threshold, exact value"></label>
-        <div class="metric"><span>Flagged lines</span>
+        <div class="metric"><span class="flagged-label">Flagged lines</span>
           <b><span class="flagged-count"></span> <small class="muted"></small></b></div>
-        <div class="metric"><span>Share of lines</span><b class="share"></b></div>
+        <div class="metric"><span class="share-label">Share of lines</span><b class="share"></b></div>
         <div class="metric"><span class="rate-label"></span><b class="rate"></b></div>
         <div class="actions">
           <span class="saved" aria-live="polite"></span>
@@ -64,6 +64,7 @@ def threshold_histogram(
     own: float,
     rate: Rate,
     key: str,
+    unit: str = "lines",
 ) -> Choice:
     """Show the histogram; the count in it is exact at every position of the line.
 
@@ -77,6 +78,7 @@ def threshold_histogram(
         own: the bundle's own threshold, marked with a dashed line.
         rate: the fourth number over the plot.
         key: of the widget; the line of another key stands on its own.
+        unit: what is counted, in the plural.
     """
     # Beside the widget's own state, which Streamlit drops when another page is opened.
     state = st.session_state
@@ -98,6 +100,7 @@ def threshold_histogram(
             "own": own,
             "rate_label": rate.label,
             "rate": rate.per_flagged_line,
+            "unit": unit,
         },
         on_threshold_change=keep,
         on_save_change=lambda: None,

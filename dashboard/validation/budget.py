@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import plotly.graph_objects as go
 import polars as pl
 import streamlit as st
 
 from core.errors import WorkbenchError
 from core.evaluate import Curve, alert_budgets, costs, threshold_for_least_cost
+from dashboard.charts import Look
 from dashboard.components.operating_point import move_point
 from dashboard.components.threshold_histogram import Rate
 from dashboard.escaping import literal
@@ -109,14 +111,30 @@ def cost_chart(run_id: str, now: Curve, threshold: float, point_key: str, rule_k
 
     button.button("Go to the least cost", icon=":material/savings:", disabled=best == threshold, on_click=move)
     here = float(cost[max(0, int(np.searchsorted(-thresholds, -threshold, side="right")) - 1)])
-    st.caption(
-        f"At {threshold:.4f} the labelled lines cost **{here:,.0f}**, at {best:.4f} least: **{cost.min():,.0f}**."
-    )
+    words = f"At {threshold:.4f} the labelled lines cost **{here:,.0f}**, at {best:.4f} least: **{cost.min():,.0f}**."
+    st.caption(words)
     shown = np.unique(np.linspace(0, len(cost) - 1, min(len(cost), CHART_POINTS)).astype(int))
-    st.line_chart(
-        pl.DataFrame({"threshold": thresholds[shown], "cost": cost[shown]}),
-        x="threshold",
-        y="cost",
-        color=look_of_theme().palette[0],
+    st.plotly_chart(
+        cost_figure(thresholds[shown], cost[shown], threshold, look_of_theme()),
         height=190,
+        config={"displayModeBar": False},
+        alt=f"Cost of misses and false alarms by threshold. {words.replace('*', '')}",
+        key=f"cost_{run_id}",
+    )
+
+
+def cost_figure(thresholds: np.ndarray, cost: np.ndarray, threshold: float, look: Look) -> go.Figure:
+    """Cost [K] by threshold [K], the point dashed."""
+    words = {"size": 12, "color": look.text}
+    axis = {"tickfont": words, "gridcolor": "rgba(128,128,128,0.18)", "zeroline": False}
+    figure = go.Figure(go.Scatter(x=thresholds, y=cost, mode="lines", line={"color": look.palette[0], "width": 2}))
+    figure.update_traces(hovertemplate="threshold %{x:.4f}<br>cost %{y:,.0f}<extra></extra>")
+    figure.add_vline(x=threshold, line={"dash": "dash", "width": 1, "color": look.text}, opacity=0.6)
+    return figure.update_layout(
+        margin={"l": 56, "r": 8, "t": 8, "b": 40},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        hoverlabel={"font": words},
+        xaxis={**axis, "title": {"text": "threshold", "font": words}},
+        yaxis={**axis, "title": {"text": "cost", "font": words}, "rangemode": "tozero"},
     )

@@ -10,6 +10,7 @@ from core import workbench
 from core.errors import WorkbenchError
 from dashboard.components.upload_control import upload_control
 from dashboard.escaping import literal
+from dashboard.session import REVIEW_PAGE, run_reader
 
 WAYS_TO_LABELS = """**No labels of this run can be used yet.** None are needed to score; they say how far to trust
 the scores. Three ways to give some:
@@ -42,8 +43,11 @@ def source_choice(run_id: str) -> workbench.LabelSource | None:
             )
             with st.popover("Add labels", icon=":material/upload:"):
                 label_upload(run_id, next_key)
+            if usable[key].n_normal + usable[key].n_abnormal < run_reader(run_id).info.n_lines:
+                ask_for_labels(run_id, f"Label the {workbench.ASKED} messages that would change most")
     else:
         st.info(WAYS_TO_LABELS, icon=":material/fact_check:")
+        ask_for_labels(run_id, f"Judge the {workbench.ASKED} messages that tell most")
         label_upload(run_id, next_key)
     chosen = usable[key] if usable else None
     if chosen and chosen.remark:
@@ -54,13 +58,33 @@ def source_choice(run_id: str) -> workbench.LabelSource | None:
 def label_upload(run_id: str, next_key: str) -> None:
     """The upload of a label file, which is chosen once it has arrived and is found to be one."""
     hint = "CSV with the columns line_no and label (0 or 1), perhaps kind. It stays on this machine."
-    if name := upload_control(key=f"label_upload_{run_id}", what="label", hint=hint):
+    if arrived := upload_control(key=f"label_upload_{run_id}", what="label", hint=hint):
         try:
-            st.session_state[next_key] = workbench.add_labels(run_id, workbench.inbox() / Path(name).name)
+            st.session_state[next_key] = workbench.add_labels(run_id, workbench.inbox() / Path(arrived.name).name)
         except WorkbenchError as error:
             st.error(literal(str(error)), icon=":material/error:")
             return
         st.rerun()
+
+
+def labelled_texts(run_id: str) -> frozenset[int]:
+    """text_id of every message that has a label or a verdict, unsure ones too."""
+    found = set(workbench.verdicts(run_id)["text_id"].drop_nulls())
+    for source in workbench.label_sources(run_id):
+        if source.error is None and source.key != "verdicts":
+            found |= set(labelled_run(run_id, source.key, source.version).rows["text_id"])
+    return frozenset(found)
+
+
+def ask_for_labels(run_id: str, words: str) -> None:
+    """The way to the messages that are worth most to label."""
+    st.page_link(
+        REVIEW_PAGE,
+        label=words,
+        icon=":material/quiz:",
+        query_params={"run": run_id, "queue": "telling"},
+        help="Those near the threshold, where the scorers are not of one mind, and of many lines.",
+    )
 
 
 def source_text(source: workbench.LabelSource) -> str:

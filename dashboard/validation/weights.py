@@ -19,7 +19,7 @@ MOST_WEIGHT = 3.0
 
 
 def weight_key(run_id: str, scorer: str) -> str:
-    """Where the slider of a scorer keeps its value; another key after a reset, so that it starts at the run's weight.
+    """Where the slider of a scorer keeps its value; another key after each `move_weights`, to start anew.
 
     The value is not set through the state: a browser that skips the drawing that carries it would start the slider at
     its minimum, and send that with the next click.
@@ -31,12 +31,26 @@ def _resets_key(run_id: str) -> str:
     return f"weights_reset_{run_id}"
 
 
+def _start_key(run_id: str) -> str:
+    return f"weights_start_{run_id}"
+
+
+def start_weights(info: workbench.RunInfo) -> dict[str, float]:
+    """Where the sliders start: at the run's weights, or where `move_weights` put them."""
+    return dict(st.session_state.get(_start_key(info.run_id), info.weights))
+
+
 def slider_values(info: workbench.RunInfo) -> dict[str, float]:
-    """Where the sliders stand, those not drawn yet at the run's weights."""
+    """Where the sliders stand, those not drawn yet at their start."""
     return {
         name: float(st.session_state.get(weight_key(info.run_id, name), weight))
-        for name, weight in info.weights.items()
+        for name, weight in start_weights(info).items()
     }
+
+
+def most_weight(saved: float) -> float:
+    """The end of a slider."""
+    return max(MOST_WEIGHT, float(np.ceil(saved)))
 
 
 def tried_weights(info: workbench.RunInfo) -> dict[str, float]:
@@ -60,18 +74,17 @@ def weights_section(
                 "Reset weights",
                 icon=":material/undo:",
                 disabled=slider_values(info) == info.weights,
-                on_click=reset_weights,
+                on_click=move_weights,
                 key="reset_weights",
-                args=(info,),
+                args=(info, info.weights),
             )
             if info.model:
                 save_as_model(info, weights, threshold)
         sliders = st.columns(3, gap="medium")
-        for place, name in enumerate(info.weights):
+        for place, (name, start) in enumerate(start_weights(info).items()):
             key = weight_key(info.run_id, name)
-            most = max(MOST_WEIGHT, float(np.ceil(info.weights[name])))
             label = f"{GREEK[place % len(GREEK)]} · {name}"
-            sliders[place % 3].slider(label, 0.0, most, info.weights[name], step=0.05, key=key)
+            sliders[place % 3].slider(label, 0.0, most_weight(info.weights[name]), start, step=0.05, key=key)
     with right:
         scorers_table(info, rows)
 
@@ -87,8 +100,9 @@ def weights_text(rows: Labelled, before: Labelled) -> str:
     )
 
 
-def reset_weights(info: workbench.RunInfo) -> None:
-    """Put every slider back where the run has it."""
+def move_weights(info: workbench.RunInfo, weights: dict[str, float]) -> None:
+    """Put every slider at one of these weights."""
+    st.session_state[_start_key(info.run_id)] = dict(weights)
     resets = _resets_key(info.run_id)
     st.session_state[resets] = st.session_state.get(resets, 0) + 1
 

@@ -14,6 +14,7 @@ from core.config import Config
 from core.detector import FORMAT_NUMBER
 from tests.browser.watched import Watched
 from tests.builders import store_run
+from tests.captures import store_flow_run
 
 pytestmark = pytest.mark.browser
 
@@ -78,6 +79,7 @@ def test_axe_finds_nothing_serious(browser: Browser, server: str, home: Path, tm
     store_model(tmp_path / "models" / "shop")
     store_run("r0", LINES, name="auth.log", vectors=VECTORS)  # to compare with
     store_run("r1", LINES, name="auth.log", vectors=VECTORS)
+    store_flow_run("c1", tmp_path)
     workbench.mute("link up on port num", "known", datetime.now(UTC) + timedelta(days=1))
     workbench.set_verdict("r1", [61], "abnormal", "seen before")
     (workbench.inbox() / "auth.log").write_text("".join(f"{raw}\n" for raw, _, _ in LINES))

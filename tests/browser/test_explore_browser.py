@@ -25,7 +25,7 @@ PLACES = {"session opened": (-1.0, 0.1), "session closed": (-1.0, -0.1), HOSTILE
 
 def lasso(page: Page, left: float, right: float) -> None:
     """Draw around all that lies between two shares of the map's width."""
-    box = page.locator(".js-plotly-plot .nsewdrag").bounding_box()
+    box = page.locator("canvas.over").bounding_box()
     x0, x1 = box["x"] + left * box["width"], box["x"] + right * box["width"]
     y0, y1 = box["y"] + 0.02 * box["height"], box["y"] + 0.98 * box["height"]
     page.mouse.move(x0, y0)
@@ -38,51 +38,61 @@ def lasso(page: Page, left: float, right: float) -> None:
 def test_messages_drawn_around_become_lines(browser: Browser, server: str):
     store_run("a", LINES, name="auth.log", vectors=[[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
     x, y = zip(*PLACES.values(), strict=True)
-    write_map("a", "umap-n_neighbors15-min_dist0.1-seed0", pl.DataFrame({"text_id": range(4), "x": x, "y": y}))
+    titles = {"cluster": [0, 0, 1, 1], "title": ["session", "session", "attack", "attack"]}
+    places = pl.DataFrame({"text_id": range(4), "x": x, "y": y, **titles})
+    write_map("a", "umap-n_neighbors15-min_dist0.1-seed0", places)
     view = Watched(browser, server)
     page = view.page
     page.goto(f"{server}/explore?run=a")
     heading, number = page.get_by_text(re.compile(r"messages, \d+ lines$")), page.locator(".heading b")
+    clusters, legend = page.get_by_role("group", name="Clusters"), page.get_by_role("group", name="Colours")
     expect(heading).to_have_text("All 4 messages, 13 lines")
-    expect(page.get_by_role("figure", name="4 messages, 2 of them flagged")).to_be_visible()
+    expect(page.get_by_role("application", name="4 messages, 2 of them flagged")).to_be_visible()
     expect(number).to_have_text("Line 10")
+    expect(clusters.get_by_role("button")).to_have_text(["attack2 / 2", "session0 / 2"])
     view.settle()
 
     lasso(page, 0.01, 0.4)
     expect(heading).to_have_text("2 of 4 messages, 9 lines")
+    expect(clusters.get_by_role("button")).to_have_text(["attack0 / 2", "session2 / 2"])
     expect(number).to_have_text("Line 9")
     page.get_by_text("Lines of the selection").click()
     view.expect_rows(9)
 
-    # What is selected stays so when the map is coloured anew; its lines are judged at once.
+    # What is selected stays so when the map is coloured anew; its lines are judged at once, and taken back.
     page.get_by_role("combobox", name="Colour by").click()
     page.get_by_role("option", name="Verdict").click()
     view.settle()
     expect(heading).to_have_text("2 of 4 messages, 9 lines")
     page.get_by_role("button", name="✔ Normal").click()
-    expect(page.locator(".js-plotly-plot .legendtext", has_text=re.compile("^normal$"))).to_be_visible()
+    expect(legend.get_by_role("button", name="normal")).to_have_text("normal2 / 2")
     expect(page.get_by_text("9 verdicts")).to_be_visible()
     assert set(workbench.verdicts("a")["label"]) == {"normal"}
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("0 verdicts")).to_be_visible()
+    expect(legend.get_by_role("button")).to_have_text(["no verdict2 / 4"])
 
-    lasso(page, 0.6, 0.99)
+    # A cluster is selected by its name, by keyboard too.
+    clusters.get_by_role("button", name="attack").press("Enter")
     expect(heading).to_have_text("2 of 4 messages, 4 lines")
+    view.settle()
     page.get_by_role("button", name="Clear").click()
     expect(heading).to_have_text("All 4 messages, 13 lines")
+    expect(clusters.get_by_role("button")).to_have_text(["attack2 / 2", "session0 / 2"])
+    page.get_by_role("textbox", name="Search").fill("disk")
+    page.get_by_role("textbox", name="Search").press("Enter")
+    expect(page.locator(".tools .said")).to_have_text("1 of 4 found")
     view.settle()
+    assert page.url.endswith("/explore?run=a&colour=Verdict&search=disk")
 
     # A message under the mouse is text, whatever it says.
-    box = page.locator(".js-plotly-plot .nsewdrag").bounding_box()
-    at = page.evaluate(
-        """() => {
-            const {xaxis, yaxis} = document.querySelector('.js-plotly-plot')._fullLayout;
-            return [xaxis.d2p(1.0), yaxis.d2p(0.0)];
-        }"""
-    )
-    page.mouse.move(box["x"] + at[0] - 3, box["y"] + at[1])
-    page.mouse.move(box["x"] + at[0], box["y"] + at[1], steps=3)
-    hover = page.locator(".hoverlayer .hovertext")
-    expect(hover).to_contain_text("<img src=x onerror=window.pwned=1>")
-    expect(hover).to_contain_text("#000012")
-    assert hover.locator("a, img").count() == 0
+    box = page.locator("canvas.over").bounding_box()
+    x_px, y_px = page.locator(".map").evaluate("root => [root.map.px(1.0), root.map.py(0.0)]")
+    page.mouse.move(box["x"] + x_px - 3, box["y"] + y_px)
+    page.mouse.move(box["x"] + x_px, box["y"] + y_px, steps=3)
+    tip = page.locator(".map .tip")
+    expect(tip).to_contain_text("<img src=x onerror=window.pwned=1>")
+    expect(tip).to_contain_text("#000012")
+    assert tip.locator("a, img").count() == 0
     assert page.evaluate("window.pwned") is None
     assert view.problems == []

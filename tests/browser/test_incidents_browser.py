@@ -34,6 +34,17 @@ def test_an_incident_is_judged_undone_muted_and_linked_to(browser: Browser, serv
     expect(page.get_by_text("for all its 6 lines")).to_be_visible()
     view.settle()
 
+    # The keys are told by one of them; while they are shown they do nothing else.
+    page.keyboard.press("?")
+    shown = page.get_by_role("dialog", name="Keys of this page")
+    expect(shown).to_contain_text("Keys of the Incidents page")
+    expect(shown).to_contain_text("judge it abnormal")
+    page.keyboard.press("a")
+    page.keyboard.press("Escape")
+    expect(shown).to_be_hidden()
+    view.settle()
+    assert judged() == {}
+
     # The keys judge all lines of an incident and go on to the next; undo takes one back as a whole.
     page.keyboard.press("a")
     expect(rows.nth(1)).to_have_attribute("aria-selected", "true")

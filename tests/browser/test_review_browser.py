@@ -1,13 +1,15 @@
 """Reviewing by keyboard in a real browser: nothing is lost, nothing typed is taken for a key, verdicts stay."""
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
 from core import workbench
+from core.config import Config
 from tests.browser.watched import Watched
-from tests.builders import store_run
+from tests.builders import access_log, store_run, write_log
 
 pytestmark = pytest.mark.browser
 
@@ -88,4 +90,32 @@ def test_verdicts_are_given_by_keys_and_kept(browser: Browser, server: str):
     view.settle()
     assert labels()[FIRST] == "abnormal"
     assert page.evaluate("window.pwned") is None
+    assert view.problems == []
+
+
+def test_a_verdict_counts_at_once(browser: Browser, server: str, tmp_path: Path):
+    lines, _ = access_log(300, n_attacks=15, seed=7)
+    run = workbench.score([write_log(tmp_path / "web.log", lines)], config=workbench.quick(Config()))
+    view = Watched(browser, server)
+    page = view.page
+    page.goto(f"{server}/review?run={run.run_id}")
+    button = page.get_by_role("button", name="Re-score with")
+    expect(button).to_be_disabled()
+    expect(page.locator(".heading b")).to_contain_text("Line")
+    page.keyboard.press("n")
+    expect(button).to_be_enabled()
+    view.settle()
+    button.click()
+    told = page.get_by_text("Run A is run B with your verdicts")
+    expect(told).to_be_visible()
+    [again] = [info for info in workbench.runs() if info.rescored_from == run.run_id]
+    before, after = (workbench.run(one).flagged(run.threshold) for one in (run.run_id, again.run_id))
+    assert after < before
+    expect(told).to_contain_text(f"{before - after} no longer flagged")
+    assert f"run={again.run_id}" in page.url and f"with={run.run_id}" in page.url
+    expect(page.get_by_text("fit on the file itself, with verdicts")).to_be_visible()
+    view.settle()
+    page.get_by_role("link", name="Review").click()
+    expect(page.get_by_role("button", name="Re-score with")).to_be_disabled()  # the new run counts them already
+    view.settle()
     assert view.problems == []

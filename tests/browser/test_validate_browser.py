@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Locator, expect
 from core import workbench
 from core.config import Config
 from tests.browser.watched import Watched
-from tests.builders import access_log, write_log
+from tests.builders import access_log, log_of_failures, write_log
 
 pytestmark = pytest.mark.browser
 
@@ -103,4 +103,46 @@ def test_labels_choose_a_threshold_and_weights(browser: Browser, server: str, tm
     assert (again.weights, again.threshold) == (weights, kept)
     assert again.run_id in page.url
     assert figures(point) == pytest.approx(expected(again.run_id, kept, weights), nan_ok=True)  # by the same labels
+    assert view.problems == []
+
+
+def test_fitted_weights_are_tried_and_the_telling_messages_asked_for(browser: Browser, server: str, tmp_path: Path):
+    lines, failed = log_of_failures(90)
+    scored = workbench.score([write_log(tmp_path / "words.log", lines)], config=workbench.quick(Config()))
+    run = workbench.reweigh(scored.run_id, scored.weights | {"severity": 0.0}, 0.01)  # all is flagged
+    for label, name in ((1, "abnormal"), (0, "normal")):
+        workbench.set_verdict(run.run_id, [no for no in range(1, 61) if failed[no - 1] == label], name)
+
+    view = Watched(browser, server)
+    page = view.page
+    page.goto(f"{server}/validate?run={run.run_id}")
+    point = page.get_by_role("slider", name="Operating point")
+    expect(point).to_have_attribute("aria-valuenow", "0.01")
+    expect(page.get_by_text("Labels against decisions")).to_be_visible()  # the last part of the page
+    view.settle()
+    page.get_by_role("button", name="Fit weights").click()
+    use = page.get_by_role("button", name="Use these weights")
+    expect(use).to_be_enabled()
+    view.settle()
+    use.click()
+    expect(use).to_be_disabled()
+    weights = workbench.fit_weights(
+        workbench.labelled_run(run.run_id, "verdicts"), dict.fromkeys(run.weights, 3.0)
+    ).weights
+    for name, weight in weights.items():
+        expect(page.get_by_role("slider", name=name)).to_have_value(f"{weight:g}")
+    view.settle()
+
+    # What they would change at a higher point, counted by the server.
+    point.press("End")
+    expect(page.get_by_role("button", name="90 lines no longer flagged")).to_be_visible()
+    view.settle()
+    page.get_by_role("button", name="Reset weights").click()
+    for name, weight in run.weights.items():
+        expect(page.get_by_role("slider", name=name)).to_have_value(f"{weight:g}")
+    view.settle()
+
+    page.get_by_role("link", name="messages that would change most").click()
+    expect(page.get_by_text(re.compile("^Judged 0 of 30 messages"))).to_be_visible()
+    view.settle()
     assert view.problems == []

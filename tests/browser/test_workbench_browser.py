@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Locator, Route, expect
+from playwright.sync_api import Browser, Locator, expect
 
 from core import workbench
 from tests.browser.watched import Watched
+from tests.builders import store_run
 
 pytestmark = pytest.mark.browser
 
@@ -52,7 +53,7 @@ def access_log(n_lines: int = 3_000, seed: int = 7) -> str:
 
 def uploaded(view: Watched, path: Path) -> None:
     view.page.goto(view.server)
-    expect(view.page.get_by_text("Drop a log file here")).to_be_visible()
+    expect(view.page.get_by_text("Drop log files here")).to_be_visible()
     view.page.locator("input[type=file]").set_input_files(path)
     expect(view.page.get_by_text(f"{path.name} has arrived")).to_be_visible()
 
@@ -96,9 +97,9 @@ def test_a_log_goes_in_and_its_abnormal_lines_come_out(browser: Browser, server:
     uploaded(view, path)
     expect(page.get_by_text("read as access")).to_be_visible()
     started(view, WAY)
-    expect(page.get_by_text("Score access.log")).to_be_visible()
+    expect(page.get_by_text("Score access.log").first).to_be_visible()
     page.reload()  # the job is none of the page's business
-    expect(page.get_by_text("Score access.log")).to_be_visible()
+    expect(page.get_by_text("Score access.log").first).to_be_visible()
     page.get_by_role("button", name="See abnormal lines").click(timeout=300_000)
 
     # The line is dragged and counted in the browser; the server agrees when it is let go.
@@ -160,26 +161,44 @@ def test_a_log_goes_in_and_its_abnormal_lines_come_out(browser: Browser, server:
     assert again.problems == []
 
 
-def test_an_upload_goes_on_after_a_broken_connection(browser: Browser, server: str, home: Path, tmp_path: Path):
+def test_an_upload_goes_on_after_a_cut_and_after_a_reload(browser: Browser, server: str, home: Path, tmp_path: Path):
     path = tmp_path / "![big](x).log"
     path.write_bytes(random.Random(1).randbytes(1_000).hex().encode() * 9_000 + b"\n")  # two slices
     view = Watched(browser, server)
-    broken = []
+    page = view.page
+    page.on("dialog", lambda dialog: dialog.accept())  # leaving would stop the upload
+    offsets: list[int] = []
+    page.on("request", lambda sent: offsets.extend(int(at) for at in re.findall(r"offset=(\d+)", sent.url)))
+    network = page.context.new_cdp_session(page)
 
-    def break_once(route: Route) -> None:
-        if "offset=0&" not in f"{route.request.url}&" and not broken:
-            broken.append(route.request.url)
-            route.abort("connectionreset")
-        else:
-            route.continue_()
+    def connection(offline: bool, bytes_per_second: int) -> None:
+        speed = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_per_second}
+        network.send("Network.emulateNetworkConditions", {"offline": offline, **speed})
 
-    view.page.route("**/upload/**", break_once)
-    uploaded(view, path)
-    assert len(broken) == 1
+    page.goto(server)
+    control = page.locator("input[type=file]")
+    expect(page.get_by_text("Drop log files here")).to_be_visible()
+    connection(offline=False, bytes_per_second=6_000_000)
+    control.set_input_files(path)
+    sent = page.get_by_role("progressbar").first
+    expect(sent).to_have_attribute("aria-valuenow", re.compile(r"^[2-9]\d$"))
+    connection(offline=True, bytes_per_second=0)
+    expect(page.get_by_text("Connection lost, trying again")).to_be_visible()
+    connection(offline=False, bytes_per_second=1_500_000)
+    expect(sent).to_have_attribute("aria-valuenow", re.compile(r"^[3-9]\d$"))
+    assert offsets[-1] > 0  # in the middle of a slice
+    page.reload()
+    expect(page.get_by_text(re.compile(r"stopped at \d+ % of 18.0 MB. Choose it again to go on."))).to_be_visible()
+    assert not [kept for kept in (home / "inbox").iterdir() if kept.suffix != ".part"]
+    connection(offline=False, bytes_per_second=-1)
+    before = len(offsets)
+    control.set_input_files(path)
+    expect(page.get_by_text(f"{path.name} has arrived")).to_be_visible()
+    assert all(offset > 0 for offset in offsets[before:])
     [kept] = (home / "inbox").iterdir()
     assert kept.name == path.name
     assert kept.read_bytes() == path.read_bytes()
-    assert [problem for problem in view.problems if "ERR_CONNECTION_RESET" not in problem] == []
+    assert [problem for problem in view.problems if "ERR_INTERNET_DISCONNECTED" not in problem] == []
 
 
 def test_bad_files_and_a_killed_job_get_one_clear_message(browser: Browser, server: str, home: Path, tmp_path: Path):
@@ -203,6 +222,33 @@ def test_bad_files_and_a_killed_job_get_one_clear_message(browser: Browser, serv
     [job] = (home / "jobs").iterdir()
     os.kill(json.loads((job / "process.json").read_text())["pid"], signal.SIGKILL)
     expect(view.page.get_by_text("ended unexpectedly")).to_be_visible()
+    view.settle()
+    view.page.get_by_role("button", name="Run again").first.click()
+    view.page.get_by_role("button", name="Cancel").click()
+    expect(view.page.get_by_text("Score access.log: cancelled", exact=True)).to_be_visible()
     assert not list((home / "runs").glob("*")) if (home / "runs").exists() else True
     errors = [problem for problem in view.problems if "400" not in problem]  # the refused empty file
     assert errors == []
+
+
+def test_a_click_on_a_group_filters_and_a_link_shows_it(browser: Browser, server: str):
+    odd = [(f"odd {no}", "odd", 0.9) for no in range(20)]
+    hosts = ["web1" if no % 4 else "web2" for no in range(20)] + ["web3"] * 10
+    store_run("a", odd + [(f"fine {no}", "fine", 0.1) for no in range(10)], hosts=hosts)
+    view = Watched(browser, server)
+    page = view.page
+    page.goto(f"{server}/threshold?run=a")
+    view.expect_rows(20)
+    view.settle()
+    group = page.get_by_role("group", name="By source").get_by_role("button")
+    expect(group).to_have_text(["web1▲ 15 of 15 · 100 %", "web2▲ 5 of 5 · 100 %"])
+    group.nth(1).press("Enter")
+    view.expect_rows(5)
+    expect(group.nth(1)).to_have_attribute("aria-pressed", "true")
+    view.settle()
+    other = Watched(browser, server, scheme="dark")
+    other.page.goto(page.url)
+    other.expect_rows(5)
+    group.nth(1).press("Enter")
+    view.expect_rows(20)
+    assert view.problems + other.problems == []

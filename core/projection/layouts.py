@@ -52,7 +52,7 @@ def project(vectors: np.ndarray, method: str, seed: int = 0, progress: Progress 
         raise WorkbenchError("the vectors of a map must be finite; score the file again")
     if len(vectors) == 0:
         return np.zeros((0, 2), np.float32)
-    points = _centred_directions(vectors)
+    points = centred_directions(vectors)
     start = _principal(points)
     if method == "pca" or len(points) < MIN_POINTS or not points.any():
         return start
@@ -60,15 +60,15 @@ def project(vectors: np.ndarray, method: str, seed: int = 0, progress: Progress 
     return _standardised(layout(points, start, seed, progress))
 
 
-def _centred_directions(vectors: np.ndarray) -> np.ndarray:
-    """Vectors of length 1, their mean taken off: [N, D] float32.
+def centred_directions(vectors: np.ndarray, n_centred: int | None = None) -> np.ndarray:
+    """Vectors of length 1, the mean of the first `n_centred` (None: of all) taken off: [N, D] float32.
 
     Their Euclidean distances are those of the cosine, sqrt(2 - 2 cos). [CLS] vectors share one large mean, beside
     which float32 would lose what tells them apart.
     """
     directions = vectors.astype(np.float64)
     directions /= np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-12)
-    directions -= directions.mean(axis=0)
+    directions -= directions[:n_centred].mean(axis=0)
     if np.abs(directions).max() < 1e-6:  # equal but for rounding
         directions[:] = 0.0
     return np.asarray(directions, dtype=np.float32)

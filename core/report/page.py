@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-TEXT_CHARS = 600  # shown of a log text; the rest is left out and said so
-_BINS = 50
-_WIDTH, _HEIGHT = 900, 200
-_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 8, 12, 28
+from core.report.charts import histogram, spark, timeline
+from core.report.literal import shown
 
 
 @dataclass(frozen=True)
@@ -31,6 +27,34 @@ class Message:
     example: str
     first: str
     last: str
+
+
+@dataclass(frozen=True)
+class Incident:
+    """Flagged lines that are one thing.
+
+    Attributes:
+        title: its telling words.
+        n_lines, n_messages: of it.
+        first, last: when it was seen, in words.
+        sources: where its lines come from, in words.
+        score: of its worst line, 0 to 1.
+        worst_no, worst: number of its worst line, and the line as written.
+        spark: its lines in equal parts of the run.
+        verdict: how its lines were judged, in words; "" where none was.
+    """
+
+    title: str
+    n_lines: int
+    n_messages: int
+    first: str
+    last: str
+    sources: str
+    score: float
+    worst_no: int
+    worst: str
+    spark: Sequence[int]
+    verdict: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +84,8 @@ class Report:
         scores: distinct score (0 to 1) and its lines.
         timeline: start of each span in words, its lines and its flagged lines.
         timeline_title: what the spans are of.
+        incidents: the incidents shown, the most abnormal first.
+        n_incidents: incidents there are.
         messages: the flagged messages shown, most abnormal first.
         n_messages: flagged messages there are.
         judgements: the verdicts shown.
@@ -76,6 +102,8 @@ class Report:
     scores: Sequence[tuple[float, int]] = ()
     timeline: Sequence[tuple[str, int, int]] = ()
     timeline_title: str = ""
+    incidents: Sequence[Incident] = ()
+    n_incidents: int = 0
     messages: Sequence[Message] = ()
     n_messages: int = 0
     judgements: Sequence[Judgement] = ()
@@ -94,6 +122,7 @@ def html_report(report: Report) -> str:
         "<h2>Scores</h2>",
         histogram(report.scores, report.threshold),
         _timeline(report),
+        _incidents(report),
         _messages(report),
         _judgements(report),
         "<h2>The run</h2>",
@@ -111,99 +140,6 @@ def html_report(report: Report) -> str:
     )
 
 
-def shown(text: str, most: int = TEXT_CHARS) -> str:
-    r"""Text as HTML text or a quoted attribute: escaped, cut, and characters that do not print made visible.
-
-    Example:
-        >>> shown("<b>\x1b[31m")
-        '&lt;b&gt;\\x1b[31m'
-    """
-    cut = text if len(text) <= most else f"{text[:most]} … ({len(text) - most:,} characters more)"
-    return html.escape("".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in cut))
-
-
-def histogram(scores: Sequence[tuple[float, int]], threshold: float) -> str:
-    """Lines by score as SVG, on a logarithmic scale, with the threshold as a line between two bars."""
-    edges = sorted({*(number / _BINS for number in range(_BINS + 1)), min(max(threshold, 0.0), 1.0)})
-    counts = [0] * (len(edges) - 1)
-    for score, n_lines in scores:
-        # The last edge belongs to the last bar.
-        place = next((place for place in range(len(counts)) if score < edges[place + 1]), len(counts) - 1)
-        counts[place] += n_lines
-    top = max([*counts, 1])
-    ticks = [10**power for power in range(math.ceil(math.log10(top)) + 1)]
-
-    def height(count: int) -> float:
-        # The axis begins at half a line, so that a single line is seen.
-        return math.log10(2 * count) / math.log10(2 * ticks[-1]) if count else 0.0
-
-    bars = [
-        (low, high, height(count), low >= threshold, f"{low:.2f} to {high:.2f}: {count:,} lines")
-        for low, high, count in zip(edges, edges[1:], counts, strict=False)
-    ]
-    x = _x(threshold)
-    anchor, beside = ("end", -5) if threshold > 0.85 else ("start", 5)
-    front = [
-        *(_x_tick(tenth / 10, f"{tenth / 10:.1f}") for tenth in range(0, 11, 2)),
-        f'<line class="threshold" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>',
-        f'<text x="{x + beside:.1f}" y="{_TOP + 10}" text-anchor="{anchor}">threshold {threshold:.4f}</text>',
-    ]
-    flagged = sum(n_lines for score, n_lines in scores if score >= threshold)
-    label = f"Lines by score; {flagged:,} at or above the threshold {threshold:.4f}"
-    return _svg(label, _y_ticks((height(tick), f"{tick:,}") for tick in ticks), bars, front)
-
-
-def _timeline(report: Report) -> str:
-    n_spans = len(report.timeline)
-    top = max((flagged for _, _, flagged in report.timeline), default=0)
-    if not top:
-        return ""
-    bars = [
-        (place / n_spans, (place + 1) / n_spans, flagged / top, True, f"{start}: {flagged:,} of {n_lines:,} lines")
-        for place, (start, n_lines, flagged) in enumerate(report.timeline)
-    ]
-    labels = range(0, n_spans, max(1, n_spans // 4))
-    front = [_x_tick(place / n_spans, report.timeline[place][0], "start") for place in labels if place / n_spans < 0.9]
-    title = report.timeline_title
-    label = f"{title}; at most {top:,} in one of {n_spans} spans"
-    return f"<h2>{shown(title)}</h2>\n" + _svg(label, _y_ticks([(1.0, f"{top:,}"), (0.0, "0")]), bars, front)
-
-
-def _svg(
-    label: str, behind: Iterable[str], bars: Iterable[tuple[float, float, float, bool, str]], front: Iterable[str]
-) -> str:
-    """Bars given as left, right and height (0 to 1 of the plot), flagged or not, and their words."""
-    inner = _HEIGHT - _TOP - _BOTTOM
-    drawn = [
-        f'<rect class="{"flagged" if flagged else "normal"}" x="{_x(low):.1f}" '
-        f'y="{_HEIGHT - _BOTTOM - height * inner:.1f}" width="{max(_x(high) - _x(low) - 1, 0.5):.1f}" '
-        f'height="{height * inner:.1f}"><title>{shown(words)}</title></rect>'
-        for low, high, height, flagged, words in bars
-        if height
-    ]
-    return (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{shown(label)}">'
-        + "".join([*behind, *drawn, *front])
-        + "</svg>"
-    )
-
-
-def _x(share: float) -> float:
-    return _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
-
-
-def _x_tick(share: float, words: str, anchor: str = "middle") -> str:
-    return f'<text x="{_x(share):.1f}" y="{_HEIGHT - 8}" text-anchor="{anchor}">{shown(words)}</text>'
-
-
-def _y_ticks(ticks: Iterable[tuple[float, str]]) -> Iterable[str]:
-    inner = _HEIGHT - _TOP - _BOTTOM
-    for share, words in ticks:
-        y = _HEIGHT - _BOTTOM - share * inner
-        yield f'<line class="rule" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{words}</text>'
-
-
 def _numbers(numbers: Sequence[tuple[str, str]]) -> str:
     cells = "".join(f"<div><dt>{shown(name)}</dt><dd>{shown(value)}</dd></div>" for name, value in numbers)
     return f'<dl class="numbers">{cells}</dl>' if cells else ""
@@ -216,6 +152,41 @@ def _facts(facts: Sequence[tuple[str, str]]) -> str:
         for name, value in facts
     )
     return f'<table class="facts">{rows}</table>'
+
+
+def _timeline(report: Report) -> str:
+    drawn = timeline(report.timeline, report.timeline_title)
+    return f"<h2>{shown(report.timeline_title)}</h2>\n{drawn}" if drawn else ""
+
+
+def _incidents(report: Report) -> str:
+    if not report.incidents:
+        return ""
+    rows = "".join(_incident(number, incident) for number, incident in enumerate(report.incidents, 1))
+    return (
+        f"<h2>Incidents</h2>\n<p>{_of(len(report.incidents), report.n_incidents)}. An incident is flagged lines of one "
+        "source or message, close in time.</p>\n"
+        '<table><thead><tr><th scope="col">No.</th><th scope="col">Score</th><th scope="col">Lines</th>'
+        '<th scope="col">First and last seen</th><th scope="col">Course</th>'
+        '<th scope="col">Incident, and its worst line</th></tr></thead>\n'
+        f"<tbody>{rows}</tbody></table>"
+    )
+
+
+def _incident(number: int, incident: Incident) -> str:
+    messages = f"{incident.n_messages:,} {'message' if incident.n_messages == 1 else 'messages'}"
+    about = " · ".join(part for part in (messages, incident.sources, incident.verdict) if part)
+    return (
+        f'<tr><td class="number">{number}</td><td class="number">{incident.score:.4f}</td>'
+        f'<td class="number">{incident.n_lines:,}</td>{_seen(incident.first, incident.last)}'
+        f"<td>{spark(incident.spark)}</td><td><p><b>{shown(incident.title)}</b></p>"
+        f'<p class="faint">{shown(about)}</p><p><span class="faint">line {incident.worst_no:,}</span> '
+        f'<span class="mono">{shown(incident.worst)}</span></p></td></tr>\n'
+    )
+
+
+def _seen(first: str, last: str) -> str:
+    return f'<td class="seen">{shown(first)}{f"<br>{shown(last)}" if last != first else ""}</td>'
 
 
 def _messages(report: Report) -> str:
@@ -232,7 +203,6 @@ def _messages(report: Report) -> str:
 
 
 def _message(number: int, message: Message) -> str:
-    seen = shown(message.first) + (f"<br>{shown(message.last)}" if message.last != message.first else "")
     parts = [f'<p class="mono">{shown(message.text)}</p>']
     parts += [
         f'<p><span class="faint">{name}</span> <span class="{kind}">{shown(value)}</span></p>'
@@ -245,7 +215,7 @@ def _message(number: int, message: Message) -> str:
     ]
     return (
         f'<tr><td class="number">{number}</td><td class="number">{message.score:.4f}</td>'
-        f'<td class="number">{message.count:,}</td><td class="seen">{seen}</td><td>{"".join(parts)}</td></tr>\n'
+        f'<td class="number">{message.count:,}</td>{_seen(message.first, message.last)}<td>{"".join(parts)}</td></tr>\n'
     )
 
 
@@ -276,13 +246,15 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e4eaf1; --faint: #9aa7b4; --rule: #2c3742; --paper: #11161c;
   --normal: #56b4e9; --flagged: #f0883e; } }
 @media print { :root { --ink: #000; --faint: #444; --rule: #bbb; --paper: #fff; --normal: #0072b2; --flagged: #d55e00; }
-  main { max-width: none; padding: 0; } tr, svg { break-inside: avoid; } h2 { break-after: avoid; } }
+  main { max-width: none; padding: 0; } tr, svg { break-inside: avoid; } h2 { break-after: avoid; }
+  details { display: none; } svg * { print-color-adjust: exact; } }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 14px/1.45 system-ui, sans-serif;
   font-variant-numeric: tabular-nums; }
 main { max-width: 1100px; margin: 0 auto; padding: 24px; }
 h1 { font-size: 22px; margin: 0; overflow-wrap: anywhere; }
 h2 { font-size: 16px; margin: 28px 0 8px; }
 p { margin: 4px 0; }
+td p:first-child { margin-top: 0; }
 .faint { color: var(--faint); }
 .mono, pre { font-family: ui-monospace, monospace; font-size: 12px; white-space: pre-wrap; overflow-wrap: anywhere; }
 .numbers { display: flex; flex-wrap: wrap; gap: 8px 40px; margin: 16px 0; }
@@ -298,6 +270,9 @@ thead th { white-space: nowrap; overflow-wrap: normal; }
 .number { text-align: right; white-space: nowrap; }
 .seen { white-space: nowrap; }
 svg { display: block; width: 100%; height: auto; }
+.spark { width: 120px; }
+details { margin: 4px 0 0; }
+summary { color: var(--faint); cursor: pointer; }
 svg text { font-size: 11px; fill: var(--faint); }
 .normal { fill: var(--normal); }
 .flagged { fill: var(--flagged); }

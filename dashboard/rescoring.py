@@ -1,0 +1,76 @@
+"""Verdicts that count: the way to a run scored anew with them, and what that changed."""
+
+from __future__ import annotations
+
+import polars as pl
+import streamlit as st
+
+from core import workbench
+from core.errors import WorkbenchError
+from dashboard.escaping import literal
+from dashboard.session import COMPARE_PAGE, DATA_PAGE, run_reader
+
+AT_ONCE = 2_000  # messages; above it, seconds become minutes, and a job does it
+HELP = (
+    "A new run of the same lines, without training: messages judged normal join what the scorers hold as normal; where "
+    "the log was fitted on itself, those judged abnormal are no longer learnt. Weights and threshold stay. Then both "
+    "runs stand side by side."
+)
+
+
+def rescore_button(reader: workbench.RunReader, verdicts: pl.DataFrame) -> None:
+    """Score the run anew with the verdicts on it and go to the comparison; a large run by a job.
+
+    Args:
+        reader: the run in view.
+        verdicts: of `workbench.verdicts` for this run.
+    """
+    info = reader.info
+    judged = workbench.judged_messages(reader)
+    n_lines = int(verdicts["label"].is_in(["normal", "abnormal"]).sum())
+    why_not = None
+    if not judged:
+        why_not = "Judge some lines normal or abnormal first."
+    elif info.verdicts == judged.facts:
+        why_not = "This run counts these verdicts already."
+    pressed = st.button(
+        f"Re-score with {n_lines:,} {'verdict' if n_lines == 1 else 'verdicts'}",
+        icon=":material/published_with_changes:",
+        disabled=why_not is not None,
+        help=why_not or HELP,
+        key=f"rescore_{info.run_id}",
+    )
+    if not pressed:
+        return
+    try:
+        if info.n_texts > AT_ONCE:
+            workbench.start_rescoring(info.run_id)
+            st.switch_page(DATA_PAGE)
+        with st.spinner("Scoring with your verdicts …"):
+            again = workbench.rescore(info.run_id)
+    except WorkbenchError as error:
+        st.error(literal(str(error)), icon=":material/error:")
+        return
+    st.switch_page(COMPARE_PAGE, query_params={"run": again.run_id, "with": info.run_id})
+
+
+def told_text(run_id: str, other_id: str, found: workbench.Comparison, threshold: float) -> str | None:
+    """What verdicts changed where run A is run B scored anew with them, Markdown; else None."""
+    reader = run_reader(run_id)
+    if reader.info.rescored_from != other_id:
+        return None
+    lines = dict(found.parts.select("part", "n_lines").iter_rows())
+    words = [
+        f"Run A is run B with your verdicts: **{lines['only_a']:,}** lines newly flagged, "
+        f"**{lines['only_b']:,}** no longer flagged."
+    ]
+    normal = workbench.judged_messages(reader).normal
+    texts = reader.texts().filter(pl.col("normalized_text").is_in(normal) & ~pl.col("muted"))
+    still = texts.filter(pl.col("score") >= threshold)["normalized_text"].n_unique()
+    if still:
+        words.append(
+            f"Of {len(normal):,} messages judged normal **{still:,}** {'is' if still == 1 else 'are'} still flagged: "
+            "their level, their source or a network says so. Mute them, or give those scorers less weight on Validate."
+        )
+    words.append("Measured by those very verdicts, run A looks better than it is: it has learnt them.")
+    return " ".join(words)
