@@ -28,6 +28,8 @@ bench: $(VENV)/run.stamp
 	$(BIN)/python -m benchmarks.quality
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.flows
+	$(BIN)/python -m benchmarks.dashboard
 
 browser: $(VENV)/dev.stamp
 	$(BIN)/python tests/browser/install.py
