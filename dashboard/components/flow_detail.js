@@ -45,9 +45,6 @@ const printable = (code) => (code >= 32 && code < 127 ? String.fromCharCode(code
 // A row holds its bytes in hexadecimal and as text; what the model does not see is struck through in both.
 function hexDump(packet) {
   const made = element("div", "hex mono");
-  made.tabIndex = 0;  // it scrolls sideways: by keyboard too
-  made.setAttribute("role", "group");
-  made.setAttribute("aria-label", "Bytes");
   made.tabIndex = 0; // it scrolls where the page is narrow
   made.setAttribute("role", "group");
   made.setAttribute("aria-label", `Bytes of packet ${packet.number}`);
