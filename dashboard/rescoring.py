@@ -19,7 +19,7 @@ HELP = (
 
 
 def rescore_button(reader: workbench.RunReader, verdicts: pl.DataFrame) -> None:
-    """Score the run anew with the verdicts on it and go to the comparison; a large run by a job.
+    """Score the run anew with the verdicts on it, where there are some, and go to the comparison; a large run by a job.
 
     Args:
         reader: the run in view.
@@ -27,12 +27,10 @@ def rescore_button(reader: workbench.RunReader, verdicts: pl.DataFrame) -> None:
     """
     info = reader.info
     judged = workbench.judged_messages(reader)
-    n_lines = int(verdicts["label"].is_in(["normal", "abnormal"]).sum())
-    why_not = None
     if not judged:
-        why_not = "Judge some lines normal or abnormal first."
-    elif info.verdicts == judged.facts:
-        why_not = "This run counts these verdicts already."
+        return
+    n_lines = int(verdicts["label"].is_in(["normal", "abnormal"]).sum())
+    why_not = "This run counts these verdicts already." if info.verdicts == judged.facts else None
     pressed = st.button(
         f"Re-score with {n_lines:,} {'verdict' if n_lines == 1 else 'verdicts'}",
         icon=":material/published_with_changes:",

@@ -183,8 +183,7 @@ def test_verdicts_are_counted_in_a_new_run_and_both_stand_side_by_side(app: AppT
     lines, _ = access_log(300, n_attacks=15, seed=7)
     run = workbench.score([write_log(tmp_path / "web.log", lines)], config=workbench.quick(Config()))
     opened(app, run=run.run_id)
-    button = app.button(f"rescore_{run.run_id}")
-    assert (button.label, button.disabled) == ("Re-score with 0 verdicts", True)
+    assert f"rescore_{run.run_id}" not in [button.key for button in app.button]  # nothing to count yet
     reader = workbench.run(run.run_id)
     worst = reader.queue("highest", run.threshold, by_message=True, limit=1)
     judged_lines = reader.line_numbers(worst["text_id"][0], 100)

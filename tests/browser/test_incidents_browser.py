@@ -49,11 +49,11 @@ def test_an_incident_is_judged_undone_muted_and_linked_to(browser: Browser, serv
     page.keyboard.press("a")
     expect(rows.nth(1)).to_have_attribute("aria-selected", "true")
     page.keyboard.press("n")
-    expect(page.get_by_text("13 verdicts")).to_be_visible()
+    expect(page.get_by_text(re.compile("· 13 verdicts$"))).to_be_visible()
     assert judged() == {"abnormal": 6, "normal": 7}
     expect(rows.first.locator(".verdict.abnormal")).to_be_visible()
     page.keyboard.press("z")
-    expect(page.get_by_text("6 verdicts")).to_be_visible()
+    expect(page.get_by_text(re.compile("· 6 verdicts$"))).to_be_visible()
     expect(rows.nth(1).locator(".verdict")).to_have_count(0)
     assert judged() == {"abnormal": 6}
 
