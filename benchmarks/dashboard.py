@@ -44,7 +44,7 @@ PLAIN = Path(__file__).with_name("dashboard_plain.py")
 OUR_MAP, PLAIN_MAP = "canvas.over", ".js-plotly-plot .nsewdrag"
 LASSO = (0.3, 0.65)  # from and to, of both sides of the map: a tenth of the points
 SLICE = b"2026-11-18 06:00:00 INFO service[12]: session opened for user eve from 192.0.2.1\n" * 12_000
-PATIENCE_MS = 120_000  # what takes longer counts as this
+PATIENCE_MS = 60_000  # what takes longer counts as this
 
 WATCH = """
 window.arrived = (event, reached) => { window.answer = new Promise((resolve) => {

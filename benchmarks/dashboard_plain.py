@@ -48,11 +48,11 @@ def explore() -> None:
     """A map, and the lines of what is drawn around."""
     run = st.query_params["run"]
     points = points_of(run)
-    figure = px.scatter(points, x="x", y="y", color="score", hover_data=["normalized_text"], custom_data=["text_id"])
+    figure = px.scatter(points, x="x", y="y", color="score", hover_data=["normalized_text"])
     drawn = st.plotly_chart(figure.update_layout(dragmode="lasso"), on_select="rerun", selection_mode="lasso", key=run)
-    chosen = [point["customdata"]["0"] for point in drawn.selection.points]
+    chosen = points.text_id.iloc[drawn.selection.point_indices]
     lines = lines_of(run)
-    rows = lines[lines.text_id.isin(chosen)] if chosen else points
+    rows = lines[lines.text_id.isin(chosen)] if len(chosen) else points
     st.dataframe(rows)
     st.caption(f"{len(rows):,} rows")
 
