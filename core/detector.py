@@ -163,7 +163,7 @@ class LogDetector:
             checkpoints=checkpoints,
             measure=measure,
         )
-        self.encoder_ = Encoder(network)
+        self.encoder_ = Encoder(network, goes_on=_goes_on(self.tokenizer_))
         batch = self._encoded(batch, progress)
         if not any("corrupted" in scorer.requires for scorer in self.scorers_.values()):
             return batch
@@ -448,7 +448,7 @@ class LogDetector:
 
             if detector.tokenizer_.word_pieces is None:
                 raise BundleError(f"{folder}: tokenizer.json is missing; train the model again")
-            detector.encoder_ = Encoder(TinyLogBert.load(folder))
+            detector.encoder_ = Encoder(TinyLogBert.load(folder), goes_on=_goes_on(detector.tokenizer_))
         return detector
 
     def _facts(self, texts: pl.DataFrame, started: dt.datetime) -> dict[str, Any]:
@@ -473,6 +473,11 @@ def _batch(texts: pl.DataFrame) -> EncodedBatch:
         counts=texts["count"].to_numpy().astype(np.int64),
         levels=texts["level_class"].to_list(),
     )
+
+
+def _goes_on(tokenizer: LogTokenizer) -> list[int]:
+    """The tokens that go on with the word before them."""
+    return [token for token, name in enumerate(tokenizer.names) if name.startswith("##")]
 
 
 def _distinct(texts: Sequence[tuple[str, str]]) -> EncodedBatch:

@@ -1,11 +1,14 @@
 """Fitting the scorers together: who is learnt from, on a history and on the log itself."""
 
+import threading
+
 import numpy as np
+import pytest
 
 from core.config import ScoringConfig
 from core.records import EncodedBatch, Scorer
-from core.scoring import scorer_class
-from core.scoring.ensemble import fit_scorers, vouching
+from core.scoring import ensemble, scorer_class
+from core.scoring.ensemble import fit_scorers, raw_scores, vouching
 
 WEIGHTS = {"novelty": 0.6, "tfidf": 0.3, "severity": 0.7}
 USUAL = [f"job {word} started on queue" for word in ("alpha", "beta", "gamma", "delta")]
@@ -54,3 +57,24 @@ def test_nothing_is_held_back_from_a_log_fitted_on_itself() -> None:
     fusion, raw = fit_scorers(scorers, ScoringConfig(weights=WEIGHTS), batch, held_back, on_itself=True)
     fused = fusion.combine(fusion.calibrate(raw))
     assert fused[0] < fusion.threshold_ <= fused[1:].min()
+
+
+def test_two_scorers_at_once_say_what_each_says_alone_and_stop_where_progress_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ensemble, "MANY_TEXTS", 2)
+    batch = batch_of([(text, 3, "info") for text in USUAL])
+    scorers: dict[str, Scorer] = {name: scorer_class(name)().fit(batch) for name in WEIGHTS}
+    raw = raw_scores(scorers, batch)
+    assert list(raw) == list(WEIGHTS)
+    for name, scorer in scorers.items():
+        assert np.array_equal(raw[name], scorer.score(batch))
+
+    def stop(_step: str, done: int, _total: int) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        raw_scores(scorers, batch, stop)
+    assert threading.active_count() == before

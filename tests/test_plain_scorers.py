@@ -83,6 +83,21 @@ def test_tfidf_tells_novel_requests_apart() -> None:
     assert seen < new < attack
 
 
+def test_texts_that_differ_in_unknown_words_alone_score_alike_but_their_own_lines_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scorer = TfidfScorer().fit(batch("job a b done", "job b a done", "disk full", counts=[1, 9, 5]))
+    asked = batch("job x done", "job y done", "job a b done", "job b a done", "disk full")
+    alone = [scorer.score(batch(text))[0] for text in asked.texts]
+    seen: list[list[str]] = []
+    bank = scorer._bank
+    whole = bank.mass_distance
+    monkeypatch.setattr(bank, "mass_distance", lambda texts, *rest: (seen.append(texts), whole(texts, *rest))[1])
+    assert scorer.score(asked).tolist() == alone
+    assert seen == [["job x done", "job a b done", "job b a done", "disk full"]]
+    assert alone[0] == alone[1]
+
+
 def test_tfidf_names_the_nearest_other_text() -> None:
     scorer = TfidfScorer().fit(batch("disk full", "disk almost full", "user logged in"))
     assert scorer.nearest(batch("disk full", "user logged out", "disk full now")) == [

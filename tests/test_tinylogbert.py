@@ -98,8 +98,10 @@ def test_equals_bert_for_masked_lm(network: TinyLogBert) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 def test_a_text_has_the_same_bits_in_any_company(network: TinyLogBert, dtype: torch.dtype) -> None:
-    encoder = Encoder(network, dtype)
+    encoder = Encoder(network, dtype, goes_on=range(200, SMALL.vocab_size))
     texts = random_texts(150)
+    texts += [[*text[:3], 250, 260, *text[5:]] for text in texts if len(text) > 6]  # these share masked copies
+    texts += [[*text[:3], 251, 261, *text[5:]] for text in texts if len(text) > 6]
     whole = encoder.encode(texts)
     order = random.Random(1).sample(range(len(texts)), len(texts))
     shuffled = encoder.encode([texts[row] for row in order])
@@ -122,7 +124,7 @@ def test_where_a_small_batch_gives_other_bits_a_full_one_is_taken(
     few = [Encoder(network, torch.float32).encode([text]) for text in texts]
     monkeypatch.setattr(torch, "equal", lambda *_: False)
     encoder = Encoder(network, torch.float32)
-    assert encoder._rows_of_batch(1, 16) == 90
+    assert encoder._rows_of_batch(1, 16, 1) == 90
     full = [encoder.encode([text]) for text in texts]
     for one, other in zip(few, full, strict=True):
         np.testing.assert_allclose(one.embeddings, other.embeddings, atol=1e-5)
@@ -167,6 +169,20 @@ def test_every_other_token_is_hidden_in_each_of_two_passes(network: TinyLogBert)
             hidden = layers(torch.tensor([masked]), torch.ones(1, 7, dtype=torch.bool))
             expected.append(-head.logits(hidden[0])[0][position].log_softmax(-1)[text[position]].item())
     surprise = Encoder(network, torch.float32).encode([text]).surprise
+    np.testing.assert_allclose(surprise[0], expected, atol=1e-4)
+
+
+def test_the_pieces_of_a_word_do_not_give_each_other_away(network: TinyLogBert) -> None:
+    m = MASK_ID
+    text = [CLS_ID, 17, 30, 250, 251, 33, SEP_ID]
+    passes = {(CLS_ID, m, m, m, m, 33, SEP_ID): [1, 2, 3], (CLS_ID, 17, m, m, m, m, SEP_ID): [4, 5]}
+    layers, head = PackedLayers(network, torch.float32), PackedHead(network, torch.float32)
+    expected = []
+    with torch.inference_mode():
+        for masked, positions in passes.items():
+            logits, _ = head.logits(layers(torch.tensor([masked]), torch.ones(1, 7, dtype=torch.bool))[0])
+            expected += [-logits[position].log_softmax(-1)[text[position]].item() for position in positions]
+    surprise = Encoder(network, torch.float32, goes_on=[250, 251]).encode([text]).surprise
     np.testing.assert_allclose(surprise[0], expected, atol=1e-4)
 
 

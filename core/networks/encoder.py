@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from core.networks.masked_passes import N_PASSES, MaskedPasses, masked_passes, most_read
 from core.networks.packed_layers import PackedHead, PackedLayers
 from core.networks.tinylogbert import CLS_ID, MASK_ID, PAD_ID, SEP_ID, SPECIAL_TOKENS, TinyLogBert
 from core.records import Progress, no_progress
@@ -25,9 +28,12 @@ from core.records import Progress, no_progress
 BATCH_TOKENS = 1440  # of every batch: of 256 to 4,096 about 1,000 to 2,000 is fastest a token
 HEAD_ROWS = 128  # positions the vocabulary head sees at once
 FEW_HEAD_ROWS = 48  # the same for a single text
-GROUP_BATCHES = 4  # batches of texts, each with its masked copies, whose hidden states are held at once
-N_PASSES = 2  # masked passes for a text's surprise; with 4 or 6 it ranked no better
-FEW_ROWS = (1, 1 + N_PASSES)  # shapes for one text: its [CLS] alone; itself and its masked copies
+GROUP_BATCHES = 4  # batches whose hidden states are held at once
+FEW_ROWS = (1, N_PASSES)  # shapes for one text: itself; its masked copies
+TOKENS_AT_ONCE = 4_096  # whose exact logits are worked out together
+
+_Job = tuple[int, Callable[[], None]]
+"""Some work on rows of one bucket, and how many they are."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,12 +62,13 @@ class Encoder:
     Args:
         network: a trained network; it is copied, not changed.
         dtype: of the layers; None takes bfloat16 where the processor multiplies it itself, else float32.
+        goes_on: ids of the tokens that go on with the word before them (`##…`).
 
     Attributes:
         precision: "bfloat16" or "float32", as chosen.
     """
 
-    def __init__(self, network: TinyLogBert, dtype: torch.dtype | None = None) -> None:
+    def __init__(self, network: TinyLogBert, dtype: torch.dtype | None = None, goes_on: Collection[int] = ()) -> None:
         if dtype is None:
             dtype = torch.bfloat16 if has_bfloat16() else torch.float32
         self.config = network.config
@@ -69,11 +76,12 @@ class Encoder:
         self.network = copy.deepcopy(network).float().eval()
         self._layers = PackedLayers(network, dtype)
         self._head = PackedHead(network, dtype)
-        self._few_is_equal: dict[tuple[int, int, int], bool] = {}
+        self._goes_on = np.isin(np.arange(self.config.vocab_size), list(goes_on))
+        self._few_is_equal: dict[tuple[int, int, int, int], bool] = {}
 
     @torch.inference_mode()
     def embed(self, ids: Sequence[Sequence[int]], progress: Progress = no_progress) -> np.ndarray:
-        """[CLS] vectors only: one pass, about a quarter of the cost of `encode`, and the same bits.
+        """[CLS] vectors only: one pass, about half the cost of `encode`, and the same bits.
 
         Args:
             ids: token ids of each text, [CLS] first and [SEP] last, at most `config.max_tokens` long.
@@ -86,20 +94,20 @@ class Encoder:
             ValueError: where a text is too long or lacks its [CLS] or [SEP].
         """
         embeddings = np.empty((len(ids), self.config.hidden_size), np.float32)
-
-        def embed_group(length: int, group: list[int]) -> None:
-            hidden = self._hidden([ids[text] for text in group], length, [[0]] * len(group))
-            embeddings[group] = hidden[: len(group), 0].float().numpy()
-
-        self._each_group(ids, embed_group, progress)
+        jobs = [
+            job
+            for length, texts in self._buckets(ids)
+            for job in self._embedding_jobs(*_table(ids, texts, length), texts, embeddings)
+        ]
+        _run(jobs, len(ids), progress)
         return embeddings
 
     @torch.inference_mode()
     def encode(self, ids: Sequence[Sequence[int]], progress: Progress = no_progress) -> Encoded:
         """[CLS] vectors, the surprise of each token given the rest of its text, and the likeliest token in its place.
 
-        A token's surprise is -ln p(token | the text with it and every other token hidden): the pseudo-likelihood
-        of Salazar et al. (arXiv 1910.14659), which hides one token a pass, in at most `N_PASSES` passes a text.
+        A token's surprise is -ln p(token | the text with it and others hidden): the pseudo-likelihood of Salazar et al.
+        (arXiv 1910.14659), which hides one token a pass, in two passes (masked_passes.py says which tokens are hidden).
 
         Args:
             ids: token ids of each text, [CLS] first and [SEP] last, at most `config.max_tokens` long.
@@ -115,34 +123,55 @@ class Encoder:
             expected=np.full((len(ids), longest), PAD_ID, np.int32),
             expected_p=np.full((len(ids), longest), np.nan, np.float32),
         )
-
-        def encode_group(length: int, group: list[int]) -> None:
-            rows: list[list[int]] = [list(ids[text]) for text in group]
-            read = [[0] for _ in group]  # of each row, the positions that are looked at
-            places: list[tuple[int, int]] = []  # row and place among those read, of each hidden token
-            hidden_tokens: list[tuple[int, int]] = []  # its text and its place among the inner tokens
-            for text in group:
-                for masked, positions in _masked_passes(ids[text]):
-                    places += [(len(rows), place) for place in range(len(positions))]
-                    hidden_tokens += [(text, position - 1) for position in positions]
-                    rows.append(masked)
-                    read.append(positions)
-            hidden = self._hidden(rows, length, read)
-            encoded.embeddings[group] = hidden[: len(group), 0].float().numpy()
-            for start, logits, ready in self._logits(hidden, places):
-                tokens = hidden_tokens[start : start + len(logits)]
-                target = torch.tensor([ids[text][1 + inner] for text, inner in tokens])
-                best = torch.from_numpy(logits.numpy().argmax(1))
-                for picked in (target, best):
-                    logits.scatter_(1, picked[:, None], self._head.exact(ready, picked)[:, None])
-                total = logits.logsumexp(1)
-                at = tuple(zip(*tokens, strict=True))
-                encoded.surprise[at] = (total - _at(logits, target)).clamp(min=0).numpy()
-                encoded.expected[at] = best.numpy()
-                encoded.expected_p[at] = (_at(logits, best) - total).exp().clamp(max=1).numpy()
-
-        self._each_group(ids, encode_group, progress)
+        jobs: list[_Job] = []
+        for length, texts in self._buckets(ids):
+            tokens, lengths = _table(ids, texts, length)
+            jobs += self._embedding_jobs(tokens, lengths, texts, encoded.embeddings)
+            jobs += self._surprise_jobs(masked_passes(tokens, lengths, self._goes_on), texts, encoded)
+        _run(jobs, len(ids), progress)
         return encoded
+
+    def _embedding_jobs(
+        self, tokens: np.ndarray, lengths: np.ndarray, texts: np.ndarray, embeddings: np.ndarray
+    ) -> Iterator[_Job]:
+        """Writing the embeddings of texts of one bucket, tokens [N, T], into their rows."""
+        length = tokens.shape[1]
+        # float32 rounds otherwise where a batch reads a single place of each row
+        read = np.zeros((len(tokens), 1 if self.precision == "bfloat16" else most_read(length)), np.int64)
+
+        def embed(rows: slice) -> None:
+            hidden = self._hidden(tokens[rows], lengths[rows], read[rows])
+            embeddings[texts[rows]] = hidden[: len(texts[rows]), 0].float().numpy()
+
+        for rows in _groups(len(tokens), length):
+            yield rows.stop - rows.start, functools.partial(embed, rows)
+
+    def _surprise_jobs(self, passes: MaskedPasses, texts: np.ndarray, encoded: Encoded) -> Iterator[_Job]:
+        """Writing what is said of each token of one bucket's texts."""
+
+        def foretell(rows: slice) -> None:
+            hidden = self._hidden(passes.rows[rows], passes.lengths[rows], passes.read[rows])
+            n_read = np.diff(passes.first_place[rows.start : rows.stop + 1])
+            is_read = np.arange(hidden.shape[1]) < n_read[:, None]
+            vectors = hidden[: len(n_read)][torch.from_numpy(is_read)]
+            for start, logits, ready in self._logits(vectors):
+                best = torch.from_numpy(logits.numpy().argmax(1))
+                likeliest = self._head.exact(ready, best)
+                total = logits.scatter_(1, best[:, None], likeliest[:, None]).logsumexp(1)
+                best_p = (likeliest - total).exp().clamp(max=1).numpy()
+                first = passes.first_place[rows.start] + start
+                ends = np.searchsorted(passes.place, [first, first + len(logits)])
+                for some in _slices(int(ends[0]), int(ends[1]), TOKENS_AT_ONCE):
+                    place = passes.place[some] - first
+                    token = torch.from_numpy(passes.token[some])
+                    at = texts[passes.text[some]], passes.position[some] - 1
+                    surprise = total[place] - self._head.exact(ready[place], token)
+                    encoded.surprise[at] = surprise.clamp(min=0).numpy()
+                    encoded.expected[at] = best.numpy()[place]
+                    encoded.expected_p[at] = best_p[place]
+
+        for rows in _groups(len(passes.rows), passes.rows.shape[1]):
+            yield rows.stop - rows.start, functools.partial(foretell, rows)
 
     @torch.inference_mode()
     def resample(
@@ -164,54 +193,30 @@ class Encoder:
             Texts of the same lengths; a special token is never written.
         """
         generator = torch.Generator().manual_seed(seed)
-        texts = [list(text) for text in ids]
+        rewritten = [list(text) for text in ids]
         n_done = 0
-        for length, group in self._groups(ids):
-            rows = [[MASK_ID if p in positions[text] else token for p, token in enumerate(ids[text])] for text in group]
-            places = [(row, position) for row, text in enumerate(group) for position in positions[text]]
-            for start, logits, _ in self._logits(self._hidden(rows, length), places):
-                part = [(group[row], position) for row, position in places[start : start + len(logits)]]
-                logits[:, : len(SPECIAL_TOKENS)] = -torch.inf
-                logits[range(len(part)), [ids[text][position] for text, position in part]] = -torch.inf
-                samples = logits.softmax(-1).multinomial(1, generator=generator)[:, 0].tolist()
-                for (text, position), token in zip(part, samples, strict=True):
-                    texts[text][position] = token
-            n_done += len(group)
-            progress("reading with TinyLogBERT", n_done, len(ids))
-        return texts
-
-    def _each_group(
-        self, ids: Sequence[Sequence[int]], work: Callable[[int, list[int]], None], progress: Progress
-    ) -> None:
-        """Call `work` with each group, several at once: two batches on a core each are done sooner than one on both."""
-        n_threads = torch.get_num_threads()
-        groups = list(self._groups(ids))[::-1]  # the long texts first: threads end at about the same time
-        n_done = 0
-        if n_threads == 1 or len(groups) == 1:
-            for length, group in groups:
-                work(length, group)
+        for length, texts in self._buckets(ids):
+            tokens, lengths = _table(ids, texts, length)
+            for rows in _groups(len(texts), length):
+                group = texts[rows].tolist()
+                places = [(row, place) for row, text in enumerate(group) for place in positions[text]]
+                row, place = np.array(places, np.int64).reshape(-1, 2).T
+                hidden = tokens[rows].copy()
+                hidden[row, place] = MASK_ID
+                vectors = self._hidden(hidden, lengths[rows])[row, place]
+                old = torch.from_numpy(tokens[rows][row, place])
+                for start, logits, _ in self._logits(vectors):
+                    logits[:, : len(SPECIAL_TOKENS)] = -torch.inf
+                    logits.scatter_(1, old[start : start + len(logits), None], -torch.inf)
+                    samples = logits.softmax(-1).multinomial(1, generator=generator)[:, 0].tolist()
+                    for number, token in enumerate(samples, start):
+                        rewritten[group[row[number]]][place[number]] = token
                 n_done += len(group)
                 progress("reading with TinyLogBERT", n_done, len(ids))
-            return
+        return rewritten
 
-        @torch.inference_mode()
-        def alone(length: int, group: list[int]) -> None:
-            work(length, group)
-
-        with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            pending = [pool.submit(alone, length, group) for length, group in groups]
-            try:
-                for (_, group), future in zip(groups, pending, strict=True):
-                    future.result()
-                    n_done += len(group)
-                    progress("reading with TinyLogBERT", n_done, len(ids))
-            finally:
-                for future in pending:
-                    future.cancel()
-                torch.set_num_threads(n_threads)  # what the workers set is where every later thread starts
-
-    def _groups(self, ids: Sequence[Sequence[int]]) -> Iterator[tuple[int, list[int]]]:
-        """Bucket length and text numbers of one bucket, few enough to hold their hidden states."""
+    def _buckets(self, ids: Sequence[Sequence[int]]) -> Iterator[tuple[int, np.ndarray]]:
+        """Bucket lengths, ascending, and the numbers of their texts."""
         buckets: dict[int, list[int]] = {}
         for number, text in enumerate(ids):
             if not 2 <= len(text) <= self.config.max_tokens or text[0] != CLS_ID or text[-1] != SEP_ID:
@@ -220,51 +225,39 @@ class Encoder:
                 )
             buckets.setdefault(_bucket_length(len(text), self.config.max_tokens), []).append(number)
         for length in sorted(buckets):
-            size = GROUP_BATCHES * _batch_rows(length)
-            for start in range(0, len(buckets[length]), size):
-                yield length, buckets[length][start : start + size]
+            yield length, np.array(buckets[length])
 
-    def _hidden(
-        self, rows: Sequence[Sequence[int]], length: int, read: Sequence[Sequence[int]] | None = None
-    ) -> Tensor:
+    def _hidden(self, tokens: np.ndarray, lengths: np.ndarray, read: np.ndarray | None = None) -> Tensor:
         """Hidden states of R rows and the dummies after them, in batches of the bucket's one shape.
 
         Args:
-            rows: token ids.
-            length: of the bucket.
-            read: of each row the positions to return, as many as a masked pass hides at most; None returns all.
+            tokens: [R, T] ids, T the length of the bucket.
+            lengths: [R] tokens of each row.
+            read: [R, Q] positions to return; None returns all.
 
         Returns:
-            [R', Q, D], Q places to a row: row r's position read[r][q] at [r, q]; or [R', length, D].
+            [R', Q, D]: row r's position read[r][q] at [r, q]; or [R', T, D].
         """
-        batch = self._rows_of_batch(len(rows), length)
-        n_rows = -(-len(rows) // batch) * batch
-        ids = np.full((n_rows, length), PAD_ID, np.int64)
-        mask = np.zeros((n_rows, length), np.bool_)
-        mask[:, 0] = True  # a dummy row looks at its first position: attention over nothing would be NaN
-        for row, text in enumerate(rows):
-            ids[row, : len(text)] = text
-            mask[row, : len(text)] = True
-        inputs = [torch.from_numpy(ids), torch.from_numpy(mask)]
+        length = tokens.shape[1]
+        batch = self._rows_of_batch(len(tokens), length, length if read is None else read.shape[1])
+        n_dummies = -len(tokens) % batch
+        # a dummy row looks at its first position: attention over nothing would be NaN
+        mask = np.arange(length) < np.pad(lengths, (0, n_dummies), constant_values=1)[:, None]
+        inputs = [torch.from_numpy(np.pad(tokens, ((0, n_dummies), (0, 0)))), torch.from_numpy(mask)]
         if read is not None:
-            positions = np.zeros((n_rows, _most_read(length)), np.int64)
-            for row, places in enumerate(read):
-                positions[row, : len(places)] = places
-            inputs.append(torch.from_numpy(positions))
-        parts = [slice(start, start + batch) for start in range(0, n_rows, batch)]
+            inputs.append(torch.from_numpy(np.pad(read, ((0, n_dummies), (0, 0)))))
+        parts = _slices(0, len(mask), batch)
         return torch.cat([self._layers(*(values[part] for values in inputs)) for part in parts])
 
-    def _logits(self, hidden: Tensor, places: list[tuple[int, int]]) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Number of the first, and what `PackedHead.logits` gives at (row, place), HEAD_ROWS at once."""
-        n_rows = self._rows_of_head(len(places))
-        for start in range(0, len(places), n_rows):
-            part = torch.tensor(places[start : start + n_rows])
-            vectors = torch.zeros((n_rows, hidden.shape[-1]))
-            vectors[: len(part)] = hidden[part[:, 0], part[:, 1]].float()
-            logits, ready = self._head.logits(vectors)
-            yield start, logits[: len(part)], ready[: len(part)]
+    def _logits(self, vectors: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Number of the first, and what `PackedHead.logits` gives of hidden states [P, D], HEAD_ROWS at once."""
+        n_rows = self._rows_of_head(len(vectors))
+        for some in _slices(0, len(vectors), n_rows):
+            part = vectors[some].float()
+            logits, ready = self._head.logits(functional.pad(part, (0, 0, 0, n_rows - len(part))))
+            yield some.start, logits[: len(part)], ready[: len(part)]
 
-    def _rows_of_batch(self, n_rows: int, length: int) -> int:
+    def _rows_of_batch(self, n_rows: int, length: int, n_read: int) -> int:
         """Rows of each batch of a bucket: few where that is enough and gives the bits of a full batch."""
         full = _batch_rows(length)
 
@@ -272,11 +265,11 @@ class Encoder:
             draw = torch.Generator().manual_seed(length)
             ids = torch.randint(0, self.config.vocab_size, (full, length), generator=draw)
             mask = torch.ones((full, length), dtype=torch.bool)
-            read = torch.randint(0, length, (full, _most_read(length)), generator=draw)
+            read = torch.randint(0, length, (full, n_read), generator=draw)
             return torch.equal(self._layers(ids[:few], mask[:few], read[:few]), self._layers(ids, mask, read)[:few])
 
         for few in FEW_ROWS:
-            if n_rows <= few < full and self._seen_equal(length, few, equal):
+            if n_rows <= few < full and self._seen_equal((length, n_read, few), equal):
                 return few
         return full
 
@@ -287,11 +280,13 @@ class Encoder:
             few, full = self._head.logits(vectors[:FEW_HEAD_ROWS]), self._head.logits(vectors)
             return all(torch.equal(some, whole[:FEW_HEAD_ROWS]) for some, whole in zip(few, full, strict=True))
 
-        return FEW_HEAD_ROWS if n_rows <= FEW_HEAD_ROWS and self._seen_equal(0, FEW_HEAD_ROWS, equal) else HEAD_ROWS
+        return (
+            FEW_HEAD_ROWS if n_rows <= FEW_HEAD_ROWS and self._seen_equal((0, 0, FEW_HEAD_ROWS), equal) else HEAD_ROWS
+        )
 
-    def _seen_equal(self, length: int, few: int, equal: Callable[[], bool]) -> bool:
-        """Whether few rows gave the same bits; tried once for each length (0: the head) and number of threads."""
-        key = (length, few, torch.get_num_threads())
+    def _seen_equal(self, shape: tuple[int, int, int], equal: Callable[[], bool]) -> bool:
+        """Whether few rows gave the same bits; tried once for a shape (length 0: the head) and number of threads."""
+        key = (*shape, torch.get_num_threads())
         if key not in self._few_is_equal:
             self._few_is_equal[key] = equal()
         return self._few_is_equal[key]
@@ -303,9 +298,54 @@ def has_bfloat16() -> bool:
     return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
 
 
-def _at(rows: Tensor, columns: Tensor) -> Tensor:
-    """[P, V] and [P] to [P]."""
-    return rows.gather(1, columns[:, None])[:, 0]
+def _run(jobs: Sequence[_Job], n_texts: int, progress: Progress) -> None:
+    """Do all jobs, several at once: two batches on a core each are done sooner than one on both."""
+    n_threads = torch.get_num_threads()
+    jobs = jobs[::-1]  # the long texts first: threads end at about the same time
+    n_rows, n_done = sum(rows for rows, _ in jobs), 0
+
+    def done(rows: int) -> None:
+        nonlocal n_done
+        n_done += rows
+        progress("reading with TinyLogBERT", n_texts * n_done // n_rows, n_texts)
+
+    if n_threads == 1 or len(jobs) == 1:
+        for rows, work in jobs:
+            work()
+            done(rows)
+        return
+
+    @torch.inference_mode()
+    def alone(work: Callable[[], None]) -> None:
+        work()
+
+    with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        pending = [pool.submit(alone, work) for _, work in jobs]
+        try:
+            for (rows, _), future in zip(jobs, pending, strict=True):
+                future.result()
+                done(rows)
+        finally:
+            for future in pending:
+                future.cancel()
+            torch.set_num_threads(n_threads)  # what the workers set is where every later thread starts
+
+
+def _table(ids: Sequence[Sequence[int]], texts: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Token ids [N, T] int64 of texts of one bucket, PAD past the last, and their lengths [N]."""
+    tokens = np.full((len(texts), length), PAD_ID, np.int64)
+    lengths = np.array([len(ids[text]) for text in texts])
+    tokens[np.arange(length) < lengths[:, None]] = np.concatenate([ids[text] for text in texts])
+    return tokens, lengths
+
+
+def _groups(n_rows: int, length: int) -> Iterator[slice]:
+    """Rows of a bucket, few enough to hold their hidden states."""
+    return _slices(0, n_rows, GROUP_BATCHES * _batch_rows(length))
+
+
+def _slices(start: int, stop: int, step: int) -> Iterator[slice]:
+    return (slice(first, min(first + step, stop)) for first in range(start, stop, step))
 
 
 def _bucket_length(n_tokens: int, max_tokens: int) -> int:
@@ -316,19 +356,3 @@ def _bucket_length(n_tokens: int, max_tokens: int) -> int:
 
 def _batch_rows(length: int) -> int:
     return max(1, BATCH_TOKENS // length)
-
-
-def _most_read(length: int) -> int:
-    """Positions that a masked pass over a text of a bucket hides at most."""
-    return -(-(length - 2) // N_PASSES)
-
-
-def _masked_passes(text: Sequence[int]) -> Iterator[tuple[list[int], list[int]]]:
-    """Copies of a text with every k-th inner token hidden, and which: each inner token is hidden in one of them."""
-    n_passes = min(N_PASSES, len(text) - 2)
-    for first in range(n_passes):
-        positions = list(range(1 + first, len(text) - 1, n_passes))
-        masked = list(text)
-        for position in positions:
-            masked[position] = MASK_ID
-        yield masked, positions

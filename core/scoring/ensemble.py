@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from core.scoring.severity import SeverityScorer
 
 MIN_TEXTS_TO_HOLD_BACK = 10
 SEVERE = 0.5  # a warning or worse
+MANY_TEXTS = 1_000  # from here on two scorers work at once; for fewer, threads cost more than they save
 
 
 def hold_back(texts: Sequence[str], share: float, seed: int) -> np.ndarray:
@@ -94,10 +96,16 @@ def raw_scores(
     scorers: dict[str, Scorer], batch: EncodedBatch, progress: Progress = no_progress
 ) -> dict[str, np.ndarray]:
     """Each scorer's raw scores [B] of a batch; higher is more abnormal."""
-    raw = {}
-    for done, (name, scorer) in enumerate(scorers.items()):
-        progress(f"scoring with {name}", done, len(scorers))
-        raw[name] = scorer.score(batch)
+    with ThreadPoolExecutor(2 if len(batch) >= MANY_TEXTS else 1) as pool:
+        pending = {name: pool.submit(scorer.score, batch) for name, scorer in scorers.items()}
+        raw = {}
+        try:
+            for done, (name, future) in enumerate(pending.items()):
+                progress(f"scoring with {name}", done, len(scorers))
+                raw[name] = future.result()
+        finally:
+            for future in pending.values():
+                future.cancel()
     return raw
 
 

@@ -32,7 +32,7 @@ VOUCHED_SHARE = 0.03
 DistanceRows = Callable[[np.ndarray], np.ndarray]
 """Given row numbers [b] of the queries, their distances [b, N] to every text of the bank, as a fresh array."""
 
-_CHUNK_CELLS = 2_000_000  # distances held at a time: 16 MB, and about five times that while sorting
+_CHUNK_CELLS = 2_000_000  # distances held at a time: 16 MB, and about three times that while sorting
 _SPREAD_ROWS = 1_000  # texts whose distances to all others give the mean pairwise distance
 _OFFSET = 0.1  # in units of the distance: what lies nearer is hardly told apart
 _ROUNDING = 6  # decimals kept, so that matrix shapes do not show in a score
@@ -71,22 +71,27 @@ class LineBank:
             shares: of all lines, each at least one line.
 
         Returns:
-            [B] float64, 0 or more, higher is more abnormal; exact.
+            [B] float64, 0 or more, higher is more abnormal; exact to the decimals kept.
         """
         masses = [max(1, math.ceil(share * self.n_lines)) for share in shares]
         counts = self.counts.astype(np.int32 if int(self.counts.sum()) < 2**31 else np.int64)
+        row_bits = (1 << (len(self.texts) - 1).bit_length()) - 1
         result = np.empty(len(queries))
         for rows, own in self._chunks(queries):
-            near = _own_at_zero(distances(rows), own)
-            order = np.argsort(near, axis=1)
-            # [b, N] lines within; the own one is taken off all places, for what lies before it is as near as it is
-            reached = np.cumsum(counts[order], axis=1, dtype=counts.dtype) - (own >= 0)[:, None]
+            # A distance and its text in one number, the text in the bits that count least: floats of 0 or more are
+            # ordered as their bits are, and one array is sorted in half the time that a second one takes beside it.
+            near = _own_at_zero(distances(rows), own).view(np.int64)
+            near &= ~row_bits
+            near |= np.arange(near.shape[1])
+            near.sort(axis=1)
+            reached = np.cumsum(counts[near & row_bits], axis=1, dtype=counts.dtype)  # [b, N] lines within
             total = np.zeros(len(near))
             for mass in masses:
+                # the own line is taken off all places, for what lies before it is as near as it is
+                wanted = (mass + (own >= 0)).astype(counts.dtype)[:, None]
                 # min: the own line left out, fewer lines than the mass may remain
-                place = np.minimum((reached < mass).sum(axis=1), near.shape[1] - 1)
-                row = np.arange(len(near))
-                total += np.log(_OFFSET + near[row, order[row, place]])
+                place = np.minimum(np.count_nonzero(reached < wanted, axis=1), near.shape[1] - 1)
+                total += np.log(_OFFSET + (near[np.arange(len(near)), place] & ~row_bits).view(np.float64))
             result[rows] = np.exp(total / len(masses)) - _OFFSET
         return np.maximum(result, 0.0).round(_ROUNDING)
 
@@ -320,5 +325,6 @@ def euclidean(queries: np.ndarray, bank: np.ndarray, bank_squared: np.ndarray | 
     of the bank's rows, where they are known.
     """
     lengths = (bank**2).sum(axis=1) if bank_squared is None else bank_squared
-    squared = (queries**2).sum(axis=1)[:, None] + lengths - 2.0 * (queries @ bank.T)
-    return np.asarray(np.sqrt(np.maximum(squared, 0.0)))
+    squared: np.ndarray = (queries**2).sum(axis=1)[:, None] + lengths
+    squared -= (2.0 * queries) @ bank.T
+    return np.asarray(np.sqrt(np.maximum(squared, 0.0, out=squared), out=squared))

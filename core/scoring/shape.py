@@ -84,9 +84,7 @@ class ShapeScorer(TermNeighbours):
         """
         self.check_fitted()
         self.check_input(batch)
-        shapes = self._shapes(batch)
-        vectors = self._queries(shapes)
-        return self._bank.mass_distance(shapes.texts, lambda rows: self._distances(vectors[rows]) / self.spread_)
+        return self._mass_distance(self._shapes(batch))
 
     def _shapes(self, batch: EncodedBatch) -> EncodedBatch:
         common = set(self.common_.split(" "))

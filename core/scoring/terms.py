@@ -11,6 +11,7 @@ Source: Salton and Buckley, "Term-weighting approaches in automatic text retriev
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections import Counter
 from typing import ClassVar, Self
@@ -139,5 +140,24 @@ class TermNeighbours(BaseScorer):
 
     def _distances(self, vectors: sparse.csr_array) -> np.ndarray:
         """Euclidean distances [b, N] between unit vectors: 0 for equal directions, 1.41 for no term in common."""
-        cosine: np.ndarray = (vectors @ self._transposed).toarray()
-        return np.asarray(np.sqrt(np.maximum(2.0 - 2.0 * cosine, 0.0)))
+        squared: np.ndarray = (vectors @ self._transposed).toarray()
+        squared *= -2.0
+        squared += 2.0
+        return np.asarray(np.sqrt(np.maximum(squared, 0.0, out=squared), out=squared))
+
+    def _mass_distance(self, batch: EncodedBatch) -> np.ndarray:
+        """LineBank.mass_distance of each text [B], in mean pairwise distances of the learnt texts.
+
+        Texts that differ in unknown words alone have the same vector, and their distances are worked out once.
+        """
+        vectors = self._queries(batch)
+        first: dict[tuple[int, bytes, bytes], int] = {}
+        same = np.empty(len(batch), dtype=np.int64)
+        ends = itertools.pairwise(vectors.indptr.tolist())
+        for row, (own, (start, end)) in enumerate(zip(self._bank.own_rows(batch.texts).tolist(), ends, strict=True)):
+            key = own, vectors.indices[start:end].tobytes(), vectors.data[start:end].tobytes()
+            same[row] = first.setdefault(key, row)
+        rows, row_of = np.unique(same, return_inverse=True)
+        distinct = vectors[rows]
+        texts = [batch.texts[row] for row in rows.tolist()]
+        return self._bank.mass_distance(texts, lambda some: self._distances(distinct[some]) / self.spread_)[row_of]

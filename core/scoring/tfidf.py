@@ -34,8 +34,7 @@ class TfidfScorer(TermNeighbours):
         Raises:
             WorkbenchError: where the scorer is not fitted.
         """
-        vectors = self._queries(batch)
-        return self._bank.mass_distance(batch.texts, lambda rows: self._distances(vectors[rows]) / self.spread_)
+        return self._mass_distance(batch)
 
     def nearest(self, batch: EncodedBatch) -> list[str | None]:
         """The nearest learnt text other than the text itself; None where there is no other."""
