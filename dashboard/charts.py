@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import plotly.graph_objects as go
@@ -70,9 +71,14 @@ def score_scatter(messages: pl.DataFrame, thresholds: tuple[float, float], look:
     dashed = {"line": {"dash": "dash", "width": 1, "color": look.text}, "opacity": 0.6}
     figure.add_vline(x=thresholds[0], **dashed).add_hline(y=thresholds[1], **dashed)
     words = {"size": 13, "color": look.text}
+    highest = max(*thresholds, *(rows[name].max() or 0.0 for name in ("score_a", "score_b")))  # type: ignore[type-var]
     axis = {
-        "range": [0, 1], "tickfont": {**words, "size": 12}, "gridcolor": "rgba(128,128,128,0.18)", "zeroline": False
-    }  # fmt: skip
+        "range": [0, min(1.02, highest * 1.08)],  # scores seldom come near 1
+        "dtick": 0.1 if highest > 0.25 else 0.05,
+        "tickfont": {**words, "size": 12},
+        "gridcolor": "rgba(128,128,128,0.18)",
+        "zeroline": False,
+    }
     return figure.update_layout(
         hovermode="closest",
         hoverlabel={"align": "left", "font": words},
@@ -84,6 +90,54 @@ def score_scatter(messages: pl.DataFrame, thresholds: tuple[float, float], look:
         legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "font": words, "itemsizing": "constant"},
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": look.text, "activecolor": look.palette[0]},
     )
+
+
+def span_bars(spans: pl.DataFrame, chosen: int | None, look: Look) -> go.Figure:
+    """Flagged lines in equal spans, a bar each.
+
+    Args:
+        spans: start_utc or first_line_no, n_lines and n_flagged, as `RunReader.timeline` gives them.
+        chosen: the span whose bar stands out; None for all of them.
+        look: the theme's colours.
+    """
+    start = spans.to_series(0)
+    timed = start.dtype.is_temporal()
+    hover = [f"from {start_text(row[0])}<br>{row[2]:,} flagged of {row[1]:,} lines" for row in spans.iter_rows()]
+    figure = go.Figure(
+        go.Bar(
+            x=start.to_list(),
+            y=spans["n_flagged"].to_numpy(),
+            offset=0,  # a bar begins where its span does
+            marker={"color": look.palette[1], "line": {"width": 0}},
+            hovertext=hover,
+            hovertemplate="%{hovertext}<extra></extra>",
+            selectedpoints=None if chosen is None else [chosen],
+            unselected={"marker": {"opacity": 0.4}},
+        )
+    )
+    words = {"size": 12, "color": look.text}
+    axis = {"tickfont": words, "fixedrange": True, "zeroline": False}
+    return figure.update_layout(
+        bargap=0.15,
+        hoverlabel={"align": "left", "font": {**words, "size": 13}},
+        margin={"l": 56, "r": 8, "t": 6, "b": 36 if timed else 44},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        xaxis={**axis, "showgrid": False, "title": {} if timed else {"text": "line number", "font": words}},
+        yaxis={
+            **axis,
+            "title": {"text": "flagged lines", "font": words},
+            "gridcolor": "rgba(128,128,128,0.18)",
+            "rangemode": "tozero",
+            "nticks": 4,
+            "tickformat": ",d",
+        },
+    )
+
+
+def start_text(start: datetime | int) -> str:
+    """Where a span begins, in words."""
+    return f"line {start:,}" if isinstance(start, int) else f"{start:%Y-%m-%d %H:%M:%S}"
 
 
 def point_sizes(counts: np.ndarray) -> np.ndarray:

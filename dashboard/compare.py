@@ -14,10 +14,11 @@ from dashboard.components.line_detail import line_detail
 from dashboard.drift import drift_section
 from dashboard.escaping import literal
 from dashboard.line_view import detail_of, said_of
-from dashboard.lines_table import picked, score_column
+from dashboard.lines_table import picked
 from dashboard.link import from_link, to_link
 from dashboard.rescoring import told_text
 from dashboard.session import (
+    COMPARE_PAGE,
     DATA_PAGE,
     ROW_PX,
     age_text,
@@ -28,6 +29,7 @@ from dashboard.session import (
     run_reader,
     way_text,
 )
+from dashboard.table_look import score_column
 
 RUNS, LEARNT = "With another run", "With what the model learnt"
 CHART_PX = 460
@@ -64,6 +66,13 @@ def page() -> None:
                 key=f"compare_{run_id}",
             )
             other_id = other_choice(run_id, others) if way == RUNS and others else None
+            if other_id is not None and st.button(
+                "Swap",
+                icon=":material/swap_horiz:",
+                help="Make B the run in view, and this one its B.",
+                key="swap_runs",
+            ):
+                st.switch_page(COMPARE_PAGE, query_params={"run": other_id, "with": run_id})
         to_link(**{"with": "learnt" if way == LEARNT else other_id})
         if way == LEARNT:
             drift_section(reader)
@@ -145,7 +154,7 @@ def scatter(found: workbench.Comparison, thresholds: tuple[float, float]) -> Non
         alt=f"Score in run A against score in run B. {words}",
         key="compare_scatter",
     )
-    st.caption(f"{words} Dashed: the thresholds in force.")
+    st.caption(f"{words} Run A is the one in view. Dashed: the thresholds in force.")
 
 
 def parts_table(found: workbench.Comparison) -> None:

@@ -13,15 +13,27 @@ from core.errors import WorkbenchError
 from dashboard.components.upload_control import upload_control
 from dashboard.escaping import in_cells, literal
 from dashboard.job_cards import earlier_jobs, job_cards
+from dashboard.lines_table import table_px
 from dashboard.log_input import (
+    FILE_KEY,
     add_arrived,
+    captures_pointer,
     file_picker,
     format_choice,
     more_files,
     read_settings,
     session_key,
 )
-from dashboard.session import MODELS_PAGE, ROW_PX, age_text, duration_text, open_run, way_text
+from dashboard.session import (
+    MODELS_PAGE,
+    ROW_PX,
+    age_text,
+    duration_text,
+    forget_run,
+    muted_key,
+    open_run,
+    way_text,
+)
 
 OWN = "Score it against itself"
 QUICK = "Quick look"
@@ -35,6 +47,12 @@ WELCOME = """**Start here**
 
 Drop a log file on the left, or pick a sample. You will see how its lines are read, then score it: no labels are needed,
 and nothing leaves this machine."""
+SAMPLES = {  # offered where nothing was scored yet, by folder: what they are, and what happens in them
+    "web_access": ("A web server under attack", "Requests to a small shop; scans, injections, guessed passwords."),
+    "auth": ("Logins of a Linux machine", "sshd, sudo and cron; somebody tries passwords and gets in."),
+    "hdfs_synthetic": ("A storage cluster", "Generated in the shape of HDFS logs; blocks that fail to be written."),
+}
+COUNTED_RUNS = 20  # past runs whose flagged lines are counted, the newest
 
 
 def page() -> None:
@@ -46,12 +64,16 @@ def page() -> None:
             st.toast(f"{literal(arrived.name)} has arrived", icon=":material/check:")
         drop_folder()
     with right:
-        path = file_picker(WELCOME)
+        runs = workbench.runs()
+        path = file_picker("" if runs else WELCOME)
         paths = [] if path is None else more_files(path)
+        captures_pointer()
     job_cards()
     if paths:
         file_section(paths)
-    past_runs()
+    elif not runs:
+        sample_cards()
+    past_runs(runs)
     earlier_jobs()
 
 
@@ -68,6 +90,26 @@ def drop_folder() -> None:
         n_files = len(workbench.dropped())
         files = f"{n_files:,} {'file' if n_files == 1 else 'files'}"
         st.caption(f":material/folder_open: Drop folder {literal(str(folder))}: {files}, in the list beside.")
+
+
+def sample_cards() -> None:
+    """Logs to try the workbench on, a click away."""
+    tests = {path.parent.name: path for path in workbench.samples() if path.name.startswith("test")}
+    offered = [(tests[folder], *words) for folder, words in SAMPLES.items() if folder in tests]
+    if not offered:
+        return
+    st.markdown("**Or look at a sample first**")
+    for column, (path, title, words) in zip(st.columns(len(offered), gap="medium"), offered, strict=True):
+        with column, st.container(border=True, height="stretch"):
+            st.markdown(f"**{title}**")
+            st.caption(words)
+            st.button(
+                "Look at it",
+                icon=":material/visibility:",
+                on_click=st.session_state.update,
+                args=({FILE_KEY: path},),
+                key=f"sample_{path.parent.name}",
+            )
 
 
 def file_section(paths: list[Path]) -> None:
@@ -94,7 +136,8 @@ def file_section(paths: list[Path]) -> None:
         except OSError as error:
             st.error(literal(f"{path}: cannot be read: {error.strerror}. Upload it again."), icon=":material/error:")
             return
-        title.markdown(f"**Preview** · read as {format_text(found)}", width="stretch")
+        of_first = f" of {literal(path.name)}, the first of {len(paths)} files" if len(paths) > 1 else ""
+        title.markdown(f"**Preview**{of_first} · read as {format_text(found)}", width="stretch")
         show_preview(found)
     with form:
         score_form(paths, read, found.texts)
@@ -115,7 +158,7 @@ def format_text(found: workbench.Preview) -> str:
     shares = sorted(found.shares.items(), key=lambda item: -item[1])
     if len(shares) < 2:
         return f"**{literal(found.format)}**"
-    return ", ".join(f"**{literal(name)}** {100 * share:.0f} %" for name, share in shares[:3])
+    return ", ".join(f"**{literal(name)}** {share:.0%}" for name, share in shares[:3])
 
 
 def show_preview(found: workbench.Preview) -> None:
@@ -133,11 +176,16 @@ def show_preview(found: workbench.Preview) -> None:
         "raw": st.column_config.TextColumn("As written", width=900),
     }
     rows = found.rows
+    if found.texts.is_empty():
+        st.warning(
+            "The first lines hold no text. Should the file hold any, choose how it is read; else choose another file.",
+            icon=":material/warning:",
+        )
     shown = [name for name in columns if rows[name].null_count() < len(rows)]
     st.dataframe(
         in_cells(rows),
         hide_index=True,
-        height=13 * ROW_PX,
+        height=table_px(len(rows)),
         row_height=ROW_PX,
         column_order=shown,
         column_config=columns,
@@ -222,42 +270,47 @@ class RunRow:
 
     file: str
     lines: int
+    flagged: int | None
     messages: int
     model: str
     rejected: int
-    speed: str
+    took: str
     when: str
 
 
-def past_runs() -> None:
+def past_runs(runs: list[workbench.RunInfo]) -> None:
     """Every stored run; a click opens it."""
-    runs = workbench.runs()
     if not runs:
         return
-    st.markdown("**Past runs** · click one to open it")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown("**Past runs** · click one to open it", width="stretch")
+        delete_runs(runs)
+    thresholds, muted = workbench.thresholds(), muted_key()
     rows = [
         RunRow(
             file=run.name,
             lines=run.n_lines,
+            flagged=n_flagged(run.run_id, thresholds[run.run_id], muted) if at < COUNTED_RUNS else None,
             messages=run.n_texts,
             model=way_text(run),
             rejected=run.n_rejected,
-            speed=f"{duration_text(run.seconds)} · {run.lines_per_second:,.0f} lines/s",
+            took=duration_text(run.seconds),
             when=age_text(run.created_utc),
         )
-        for run in runs
+        for at, run in enumerate(runs)
     ]
     columns = {
         "file": st.column_config.TextColumn("File"),
         "lines": st.column_config.NumberColumn("Lines", format="localized"),
+        "flagged": st.column_config.NumberColumn("Flagged", format="localized", help="At the threshold in force"),
         "messages": st.column_config.NumberColumn("Messages", format="localized", help="Distinct normalized texts"),
         "model": st.column_config.TextColumn("Model"),
         "rejected": st.column_config.NumberColumn("Not read", format="localized", help="Not read as their format says"),
-        "speed": st.column_config.TextColumn("Took"),
+        "took": st.column_config.TextColumn("Took"),
         "when": st.column_config.TextColumn("When"),
     }
     chosen = st.dataframe(
-        in_cells(pl.DataFrame([vars(row) for row in rows])),
+        in_cells(pl.DataFrame([vars(row) for row in rows], infer_schema_length=None)),
         hide_index=True,
         row_height=ROW_PX,
         column_config=columns,
@@ -268,6 +321,36 @@ def past_runs() -> None:
     picked = chosen.selection.rows or [row for row, _ in chosen.selection.cells]
     if picked and picked[0] < len(runs):
         open_run(runs[picked[0]].run_id)
+
+
+@st.cache_data(max_entries=1_000, show_spinner=False)
+def n_flagged(run_id: str, threshold: float, muted: str) -> int | None:
+    """Flagged lines of a run, which never changes; None where it is damaged."""
+    try:
+        return workbench.run(run_id).flagged(threshold)
+    except WorkbenchError:
+        return None
+
+
+def delete_runs(runs: list[workbench.RunInfo]) -> None:
+    """Remove runs, once the analyst has said which."""
+    names = {run.run_id: f"{run.name} · {way_text(run)} · {age_text(run.created_utc)}" for run in runs}
+    with st.popover("Delete", icon=":material/delete:"):
+        doomed = st.multiselect(
+            "Runs to delete", list(names), format_func=names.__getitem__, placeholder="Choose runs", key="doomed_runs"
+        )
+        st.caption("Their scores go; verdicts stay and are found again when the log is scored anew. So do the logs.")
+        if not st.button("Delete them", type="primary", width="stretch", disabled=not doomed):
+            return
+        try:
+            for run_id in doomed:
+                workbench.delete_run(run_id)
+        except WorkbenchError as error:
+            st.error(literal(str(error)), icon=":material/error:")
+        else:
+            forget_run()
+            st.query_params.pop("run", None)
+            st.rerun()
 
 
 if __name__ == "__main__":

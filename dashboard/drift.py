@@ -7,9 +7,16 @@ import streamlit as st
 from core import workbench
 from core.errors import WorkbenchError
 from dashboard.escaping import in_cells, literal
-from dashboard.lines_table import score_column
+from dashboard.lines_table import show_lines_of
 from dashboard.retraining import retrain
-from dashboard.session import DATA_PAGE, ROW_PX
+from dashboard.session import DATA_PAGE, ROW_PX, THRESHOLD_PAGE
+from dashboard.table_look import score_column
+
+TO_DO = (
+    "**What to do** · Look through the new messages. Faults and attacks among them: judge them abnormal on Review or "
+    "Incidents, and training leaves them out. If the rest is ordinary by now, retrain on this log, and score with the "
+    "new model."
+)
 
 
 def drift_section(reader: workbench.RunReader) -> None:
@@ -31,10 +38,12 @@ def drift_section(reader: workbench.RunReader) -> None:
             )
     with right:
         retrain(reader)
+    if found.warnings:
+        st.markdown(TO_DO)
     numbers(found)
     new, vanished = st.columns(2, gap="medium")
     with new:
-        new_messages(found)
+        new_messages(reader.info.run_id, found)
     with vanished:
         vanished_messages(found)
 
@@ -72,13 +81,13 @@ def numbers(found: workbench.Drift) -> None:
         column.metric(name, value, delta or None, delta_color="off", help=words)
 
 
-def new_messages(found: workbench.Drift) -> None:
-    """Messages the model never saw."""
-    st.markdown(f"**New messages** · {found.n_new:,} of {found.n_new + found.n_known:,}")
+def new_messages(run_id: str, found: workbench.Drift) -> None:
+    """Messages the model never saw; a click on one goes to its lines."""
+    st.markdown(f"**New messages** · {found.n_new:,} of {found.n_new + found.n_known:,} · click one to see its lines")
     if found.new.is_empty():
         st.caption("Every message of this log was learnt.")
         return
-    st.dataframe(
+    chosen = st.dataframe(
         in_cells(found.new),
         hide_index=True,
         row_height=ROW_PX,
@@ -88,8 +97,13 @@ def new_messages(found: workbench.Drift) -> None:
             "score": score_column(),
             "normalized_text": st.column_config.TextColumn("Message", width=420),
         },
+        on_select="rerun",
+        selection_mode="single-cell",
         key="drift_new",
     )
+    if cells := chosen.selection.cells:
+        show_lines_of(run_id, int(found.new["text_id"][cells[0][0]]))
+        st.switch_page(THRESHOLD_PAGE, query_params={"run": run_id})
     if len(found.new) < found.n_new:
         st.caption(f"The {len(found.new):,} most frequent are listed.")
 

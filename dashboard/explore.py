@@ -22,7 +22,6 @@ from dashboard.lines_table import (
     line_columns,
     page_offset,
     picked,
-    score_column,
     search_of,
     without_headers,
 )
@@ -30,6 +29,7 @@ from dashboard.link import from_link, to_link
 from dashboard.placing import new_lines, place_form, placed_table
 from dashboard.session import (
     DATA_PAGE,
+    ROW_PX,
     cannot_open,
     look_of_theme,
     muted_key,
@@ -39,6 +39,7 @@ from dashboard.session import (
 )
 
 MOST_JUDGED = 20_000  # lines in one act
+MESSAGES_PX = 20 * ROW_PX  # as high as the map beside it
 COLOURS = {"Fused score": "score", "Flagged": "state", "Level": "level_class", "Verdict": "verdict"}
 STARTS = {"method": "umap", "colour": "Fused score", "search": ""}
 VERDICTS = {"abnormal": "✖ Abnormal", "normal": "✔ Normal", "unsure": "? Unsure"}  # the weightiest first
@@ -54,6 +55,9 @@ def page() -> None:
     run_id = run_in_view()
     if run_id is None:
         nothing_scored()
+        st.caption(
+            "This page lays messages out on a map: like ones lie together, those drawn around are judged at once."
+        )
         return
     try:
         on_map = workbench.map_of(run_id, "pca")
@@ -281,12 +285,12 @@ def messages(run_id: str, points: pl.DataFrame, chosen: pl.Series) -> int | None
     rows = rows.sort("score", "count", descending=True, maintain_order=True).head(MESSAGES)
     columns = {
         "count": st.column_config.NumberColumn("Lines", format="localized", width=60),
-        "score": score_column(),
+        "score": st.column_config.NumberColumn("Score", format="%.3f", width=60),
         "normalized_text": st.column_config.TextColumn("Message", width=400),
     }
     ids = rows["text_id"].to_list()
     identity = (run_id, "map", st.session_state.get(_key(run_id, "cleared")), *ids[:PAGE_ROWS], len(ids))
-    text_id = picked(rows.select(list(columns)), columns, ids, identity, _key(run_id, "message"))
+    text_id = picked(rows.select(list(columns)), columns, ids, identity, _key(run_id, "message"), most_px=MESSAGES_PX)
     return text_id if text_id in ids else ids[0]
 
 

@@ -14,6 +14,7 @@ from dashboard.link import from_link, to_link, whole_number
 from dashboard.table_look import score_column
 
 MOST_ROWS = 1_000
+MOST_SOURCES = 6
 ORDERS = {
     "Highest score": ("score", True),
     "Time": ("first_utc", False),
@@ -24,8 +25,14 @@ ORDERS = {
 SHOWN = ["Flagged flows", "All flows"]
 
 
-def flow_table(reader: workbench.FlowRunReader, threshold: float) -> int | None:
-    """The table with its filters; the number of the flow to explain, or None where there is none."""
+def flow_table(reader: workbench.FlowRunReader, threshold: float, source: str | None) -> int | None:
+    """The table with its filters; the number of the flow to explain, or None where there is none.
+
+    Args:
+        reader: the run.
+        threshold: a flow is flagged at or above it.
+        source: whose flows alone are listed; None for all.
+    """
     run_id = reader.info.run_id
     chosen_key = f"flow_{run_id}"
     from_link("flow", chosen_key, whole_number(1, reader.info.n_flows))
@@ -41,6 +48,8 @@ def flow_table(reader: workbench.FlowRunReader, threshold: float) -> int | None:
         )
         pager = st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center")
     order, wanted = filter_row(reader)
+    if source is not None:
+        wanted = wanted & (pl.col("source") == source)
     if shown == SHOWN[0]:
         wanted = wanted & (pl.col("score") >= threshold)
     by, descending = ORDERS[order]
@@ -54,6 +63,20 @@ def flow_table(reader: workbench.FlowRunReader, threshold: float) -> int | None:
     flow_no = picked(shown_rows(rows), columns_of(reader.info), numbers, identity, state_key=chosen_key)
     to_link(flow=str(flow_no) if chosen_key in st.session_state else None)
     return flow_no
+
+
+def source_choice(reader: workbench.FlowRunReader, threshold: float) -> str | None:
+    """The sources with the most flagged flows, flagged of all; the one whose flows alone are wanted."""
+    key = f"flow_source_{reader.info.run_id}"
+    found = reader.sources(threshold)
+    counts = {source: f"{literal(source)} · {flagged:,} / {flows:,}" for source, flows, flagged in found.iter_rows()}
+    shown = found.filter(pl.col("flagged") > 0)["source"].head(MOST_SOURCES).to_list()
+    chosen = st.session_state.get(key)
+    if chosen in counts and chosen not in shown:  # the threshold has moved since
+        shown.append(chosen)
+    if not shown:
+        return None
+    return st.pills("Sources, flagged of all their flows", shown, format_func=counts.__getitem__, key=key)
 
 
 def filter_row(reader: workbench.FlowRunReader) -> tuple[str, pl.Expr]:
@@ -110,9 +133,9 @@ def columns_of(run: workbench.FlowRunInfo) -> dict[str, Any]:
         workbench.FLOW_NO: number("No.", format="localized", width=60),
         "score": score_column(),
         "first_utc": st.column_config.DatetimeColumn("Time (UTC)", format="MM-DD HH:mm:ss", width=110),
-        "protocol": text("Protocol", width=60),
-        "source": text("Source", width=145),
-        "destination": text("Destination", width=145),
+        "protocol": text("Protocol", width=58),
+        "source": text("Source", width=135),
+        "destination": text("Destination", width=125),
         "packets": number("Packets", format="localized", width=60),
         "bytes": number("Bytes", format="localized", width=70),
         "duration_s": number("Seconds", format="%.3f", width=70),

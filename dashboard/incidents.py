@@ -13,14 +13,15 @@ from core.errors import WorkbenchError
 from dashboard.acts import Act, answered, performer, problem
 from dashboard.components.incident_board import IncidentRow, incident_board
 from dashboard.components.line_detail import line_detail
-from dashboard.escaping import literal
+from dashboard.escaping import in_cells, literal
 from dashboard.exporting import incident_export
 from dashboard.line_view import detail_of, said_of
-from dashboard.lines_table import PAGE_ROWS, line_columns, page_offset, picked, without_headers
+from dashboard.lines_table import MESSAGES, PAGE_ROWS, page_offset, picked, table_px, without_headers
 from dashboard.link import from_link, to_link, whole_number
 from dashboard.mutes import mute_button, muted_list
 from dashboard.rescoring import rescore_button
 from dashboard.session import (
+    ROW_PX,
     THRESHOLD_PAGE,
     cannot_open,
     muted_key,
@@ -29,6 +30,7 @@ from dashboard.session import (
     run_reader,
     threshold_in_view,
 )
+from dashboard.table_look import line_columns
 
 SHOWN = 300
 EXAMPLE_CHARS = 300
@@ -255,6 +257,7 @@ def opened(
     """Its lines, one of them explained."""
     run_id = reader.info.run_id
     row = incidents.table.row(by_predicate=pl.col("incident") == current, named=True)
+    texts = messages_of(reader, incidents, current)
     left, right = st.columns([3, 2], gap="medium")
     with left:
         st.markdown(about(row))
@@ -262,13 +265,15 @@ def opened(
             with st.container(horizontal=True, vertical_alignment="center", width="stretch"):
                 offset = page_offset(f"{run_id}_incident_{current}", row["n_lines"])
             incident_export(run_id, current, incidents.line_numbers(current))
-            mute_button(reader, messages_of(reader, incidents, current), key=f"incident_{run_id}")
+            mute_button(reader, texts, key=f"incident_{run_id}")
         numbers = incidents.line_numbers(current)
         rows = without_headers(reader.lines_at(numbers[offset : offset + PAGE_ROWS]))
         ids = rows["line_no"].to_list()
         line_key = f"incident_line_{run_id}_{current}"
         st.session_state.setdefault(line_key, row["worst_no"])
         line_no = picked(rows, line_columns(rows), ids, (run_id, "incident", *ids), line_key)
+        if len(texts) > 1:
+            message_table(texts)
     with right:
         detail = detail_of(reader, line_no, threshold, *reader.score_counts())
         said = said_of(verdicts, line_no, run_id)
@@ -276,6 +281,26 @@ def opened(
         if clicked is not None and clicked != line_no:
             st.session_state[line_key] = clicked
             st.rerun(scope="fragment")
+
+
+def message_table(texts: pl.DataFrame) -> None:
+    """What its lines say, each text once."""
+    st.markdown("**Its messages**")
+    st.dataframe(
+        in_cells(texts.head(MESSAGES)),
+        hide_index=True,
+        height=table_px(len(texts)),
+        row_height=ROW_PX,
+        column_config={
+            "n": st.column_config.NumberColumn("Lines", format="localized", width=70),
+            "normalized_text": st.column_config.TextColumn("Message", width=620),
+        },
+        column_order=["n", "normalized_text"],
+        placeholder="",
+        key="incident_messages",
+    )
+    if len(texts) > MESSAGES:
+        st.caption(f"The {MESSAGES:,} most frequent of {len(texts):,}.")
 
 
 def about(row: dict) -> str:

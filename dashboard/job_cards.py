@@ -55,7 +55,9 @@ def active_card(job: workbench.JobStatus) -> None:
     """Steps, bar, speed, remaining time, and the way to stop."""
     with st.container(border=True, key=f"job_{job.job_id}"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{literal(job.title)}**", width="stretch")
+            st.markdown(
+                f"**{literal(job.title)}** · for {duration_text(round(seconds_from(job.created_utc)))}", width="stretch"
+            )
             if st.button("Cancel", icon=":material/stop:", key=f"cancel_{job.job_id}"):
                 workbench.cancel(job.job_id)
                 st.rerun()
@@ -119,6 +121,7 @@ def ended_card(job: workbench.JobStatus) -> None:
                 st.rerun()
         if job.state == "failed":
             st.error(literal(job.message), icon=":material/error:")
+            st.caption("Mend what the message names, or choose another file or way below; then run it again.")
         if name := job.result.get("model"):
             st.caption(f"The model {literal(str(name))} can be chosen for other files now.")
         if steps := steps_text(job):
@@ -177,5 +180,10 @@ def resume_buttons(job: workbench.JobStatus) -> None:
 
 def seconds_since(job: workbench.JobStatus) -> float:
     """Seconds since the job ended."""
-    ended = datetime.fromisoformat(job.finished_utc or job.created_utc)
-    return (datetime.now(ended.tzinfo) - ended).total_seconds()
+    return seconds_from(job.finished_utc or job.created_utc)
+
+
+def seconds_from(utc: str) -> float:
+    """Seconds since an ISO 8601 time."""
+    then = datetime.fromisoformat(utc)
+    return (datetime.now(then.tzinfo) - then).total_seconds()

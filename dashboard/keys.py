@@ -64,6 +64,7 @@ PAGES: dict[str, tuple[tuple[str, tuple[Key, ...]], ...]] = {
         ("In the note", (Key(("Enter",), "keep the note without a verdict"), Key(("Esc",), "leave the field"))),
     ),
     "Explore": (("On the map", MAP),),
+    "Traffic": (("On the line of the histogram", SLIDER),),
 }
 """What a page hears beside EVERYWHERE, by its title and by where it hears it."""
 

@@ -83,7 +83,7 @@ def standing(score: float, scores: np.ndarray, counts: np.ndarray) -> str:
 
     Example:
         >>> standing(0.9, np.array([0.1, 0.9]), np.array([999, 1]))
-        'higher than 99.9 % of lines'
+        'higher than 99.9% of lines'
     """
     total = int(counts.sum())
     below = int(counts[scores < score].sum())
@@ -92,7 +92,7 @@ def standing(score: float, scores: np.ndarray, counts: np.ndarray) -> str:
     share = 100 * below / total
     # Cut, not rounded: 99.996 % is not 100 %.
     decimals = 1 if share < 99.9 else 3
-    return f"higher than {np.floor(share * 10**decimals) / 10**decimals:g} % of lines"
+    return f"higher than {np.floor(share * 10**decimals) / 10**decimals:g}% of lines"
 
 
 def tokens_of(line: dict[str, Any]) -> list[Token] | None:
@@ -118,10 +118,12 @@ def contributions(run: workbench.RunInfo, line: dict[str, Any]) -> list[Contribu
     for name in run.scorers:
         value = float(line[name])
         part = float(value >= 0.5) if votes else value
-        found.append(Contribution(name, value, run.weights.get(name, 0.0) / total * part))
+        sees = workbench.WHAT_SCORERS_SEE.get(name, "")
+        found.append(Contribution(name, value, run.weights.get(name, 0.0) / total * part, sees))
     if line["context"]:
         own = sum(item.share for item in found)
-        found.append(Contribution("context", line["context"], max(0.0, line["score"] - own)))
+        sees = "how unusual, or how many a second, the other lines of its source are"
+        found.append(Contribution("context", line["context"], max(0.0, line["score"] - own), sees))
     return found
 
 

@@ -23,9 +23,11 @@ from dashboard.table_look import (
 )
 from dashboard.table_look import follow_link as follow_link_of_look
 from dashboard.table_look import write_link as write_link_of_look
+from dashboard.timeline import LAST_SPAN, span_filter
 
 PAGE_ROWS = 200
 TABLE_PX = 13 * ROW_PX
+HEAD_PX = 36  # of a table, its borders among them
 MESSAGES = 1_000  # distinct messages listed at most
 VERDICTS = {"abnormal": "abnormal", "normal": "normal", "unsure": "unsure", "not judged": None}
 MOST_SOURCES = 1_000  # offered, the most frequent
@@ -60,6 +62,7 @@ def follow_link(reader: workbench.RunReader) -> None:
     from_link("source", f"source_{run_id}", lambda text: text if reader.n_lines(source=text) else None)
     from_link("order", f"order_{run_id}", ORDERS_IN_LINK.get)
     follow_link_of_look()
+    from_link("span", f"span_{run_id}", whole_number(0, LAST_SPAN))
     from_link("message", f"only_{run_id}", whole_number(0, reader.info.n_texts - 1))
     from_link("line", f"line_{run_id}", whole_number(1, reader.info.n_lines))
 
@@ -67,12 +70,13 @@ def follow_link(reader: workbench.RunReader) -> None:
 def write_link(run_id: str, line_no: int | None) -> None:
     """The table in the address, its defaults left out."""
     state = st.session_state
-    only, line = state.get(f"only_{run_id}"), state.get(f"line_{run_id}")
+    only, line, span = (state.get(f"{name}_{run_id}") for name in ("only", "line", "span"))
     to_link(
         view=next((name for name, view in VIEWS.items() if view == state.get(f"view_{run_id}")), None),
         q=state.get(f"search_{run_id}") or None,
         **{name: state.get(f"{name}_{run_id}") for name in FILTERS},
         order=next((name for name, order in ORDERS_IN_LINK.items() if order == state.get(f"order_{run_id}")), None),
+        span=None if span is None else str(span),
         message=None if only is None else str(only),
         line=None if line is None or line_no is None else str(line_no),
     )
@@ -98,6 +102,7 @@ def chosen_line(reader: workbench.RunReader, threshold: float) -> int | None:
     typed, order, chosen = filter_row(reader)
     search, regex = search_of(typed)
     only = only_message(run_id)
+    during = span_filter(reader, threshold)
     filters = {
         "threshold": threshold if view == "Flagged lines" else None,
         "search": search,
@@ -108,6 +113,9 @@ def chosen_line(reader: workbench.RunReader, threshold: float) -> int | None:
         **of_verdict(run_id, chosen.get("verdict")),
         **of_file(reader, chosen.get("file")),
     }
+    if "span" in filters and "span" in during:  # a file's lines, and a part of the log without times
+        during["span"] = (max(filters["span"][0], during["span"][0]), min(filters["span"][1], during["span"][1]))
+    filters |= during
     try:
         n_found = reader.n_lines(**filters)
     except WorkbenchError as error:  # a regular expression half typed
@@ -126,7 +134,7 @@ def chosen_line(reader: workbench.RunReader, threshold: float) -> int | None:
     rows = without_headers(rows)
     # With the highest score first, another threshold leaves the rows before its cut where they were.
     cut = threshold if by == "line_no" else None
-    identity = (run_id, view, typed, *chosen.values(), order, only, offset, cut)
+    identity = (run_id, view, typed, *chosen.values(), order, only, *during.values(), offset, cut)
     columns, height = chosen_columns(), row_height_name()
     return picked(
         rows,
@@ -230,6 +238,7 @@ def message_table(reader: workbench.RunReader, threshold: float) -> int | None:
 def show_lines_of(run_id: str, text_id: int) -> None:
     """Switch from the messages to the lines of one of them."""
     st.session_state[f"only_{run_id}"] = text_id
+    st.session_state[f"span_{run_id}"] = None
     st.session_state[f"view_{run_id}"] = "All lines"
     st.session_state[f"line_{run_id}"] = None
 
@@ -267,6 +276,11 @@ def page_offset(run_id: str, n_found: int) -> int:
     return offset
 
 
+def table_px(n_rows: int, row_px: int = ROW_PX, most_px: int = TABLE_PX) -> int:
+    """The height of a table that has these rows: no empty ones below them, and at most `most_px`."""
+    return min(n_rows * row_px + HEAD_PX, most_px)
+
+
 def picked(
     rows: pl.DataFrame,
     columns: dict[str, Any],
@@ -274,6 +288,7 @@ def picked(
     identity: tuple[Any, ...],
     state_key: str,
     row_px: int = ROW_PX,
+    most_px: int = TABLE_PX,
 ) -> int:
     """Show a table; the id of the row chosen in it last, which may be on another page, or of its first row."""
     table_key = f"table_{hash(identity)}"
@@ -287,7 +302,7 @@ def picked(
     st.dataframe(
         in_cells(rows),
         hide_index=True,
-        height=TABLE_PX,
+        height=table_px(len(rows), row_px, most_px),
         row_height=row_px,
         column_order=list(columns),
         column_config=columns,

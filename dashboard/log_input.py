@@ -11,7 +11,7 @@ import streamlit as st
 from core import workbench
 from core.errors import WorkbenchError
 from dashboard.escaping import literal
-from dashboard.session import size_text
+from dashboard.session import TRAFFIC_PAGE, size_text
 
 FILE_KEY = "chosen_file"
 KEPT_FILE_KEY = "kept_file"
@@ -24,10 +24,10 @@ def file_picker(welcome: str) -> Path | None:
     """The log to work on: what was uploaded or dropped, or a sample; None where none is chosen.
 
     Args:
-        welcome: what to do where there is no file yet, Markdown.
+        welcome: what to do where there is no file yet, Markdown; nothing where it is empty.
     """
     files = offered_files()
-    if not any(file.brought != SAMPLE for file in files.values()):
+    if welcome and not any(file.brought != SAMPLE for file in files.values()):
         st.markdown(welcome)
     if not files:
         return None
@@ -56,7 +56,7 @@ def more_files(first: Path) -> list[Path]:
     """The files read as one run: the first, and those chosen to come after it."""
     files = {path: file for path, file in offered_files().items() if path != first}
     chosen = st.multiselect(
-        "Files read after it, as one run",
+        "Files read after it, as one log",
         list(files),
         default=[path for path in kept_more(first) if path in files],
         placeholder="None; choose some in order of time",
@@ -95,13 +95,8 @@ class Offered:
 
 
 def offered_files() -> dict[Path, Offered]:
-    """Files that can be chosen: uploads, the latest first, then the drop folder's, then samples."""
-    uploads = sorted(
-        (path for path in workbench.inbox().iterdir() if path.is_file() and not path.name.startswith(".")),
-        key=lambda path: path.stat().st_mtime,
-        reverse=True,
-    )
-    found = {path: Offered(path.name, UPLOADED) for path in uploads}
+    """Files that can be chosen: uploads, the latest first, then the drop folder's, then samples; captures are none."""
+    found = {path: Offered(path.name, UPLOADED) for path in uploads()}
     try:
         if folder := workbench.drop_folder():
             found |= {
@@ -109,8 +104,36 @@ def offered_files() -> dict[Path, Offered]:
             }
     except WorkbenchError as error:
         st.warning(literal(str(error)), icon=":material/folder_off:")
-    found |= {path: Offered(f"{path.parent.name}/{path.name} (sample)", SAMPLE) for path in workbench.samples()}
-    return {path: file for path, file in found.items() if not path.name.endswith(LABELS_SUFFIX)}
+    found |= {path: Offered(sample_name(path), SAMPLE) for path in workbench.samples()}
+    return {
+        path: file
+        for path, file in found.items()
+        if not path.name.endswith(LABELS_SUFFIX) and not workbench.is_capture(path)
+    }
+
+
+def uploads() -> list[Path]:
+    """Whole files of the inbox, the latest first."""
+    return sorted(
+        (path for path in workbench.inbox().iterdir() if path.is_file() and not path.name.startswith(".")),
+        key=lambda path: path.stat().st_mtime,
+        reverse=True,
+    )
+
+
+def sample_name(path: Path) -> str:
+    """A sample as the list of files names it."""
+    return f"{path.parent.name}/{path.name} (sample)"
+
+
+def captures_pointer() -> None:
+    """Where captures that were uploaded here can be scored; nothing without any."""
+    captures = [path.name for path in uploads() if workbench.is_capture(path)]
+    if captures:
+        more = f" and {len(captures) - 1:,} more" if len(captures) > 1 else ""
+        kind = "are packet captures" if more else "is a packet capture"
+        st.caption(f"{literal(captures[0])}{more} {kind}, no log:")
+        st.page_link(TRAFFIC_PAGE, label="Score it on the Traffic page", icon=":material/lan:")
 
 
 def format_choice() -> str:

@@ -11,16 +11,16 @@ import streamlit as st
 
 from core import workbench
 from core.errors import WorkbenchError
-from dashboard.escaping import literal
+from dashboard.escaping import in_cells, literal
 from dashboard.job_cards import job_cards, last_ended, resume_buttons
-from dashboard.log_input import file_picker, format_choice, read_settings, session_key
+from dashboard.log_input import file_picker, format_choice, more_files, read_settings, session_key
 from dashboard.loss_curve import loss_curve
-from dashboard.session import DATA_PAGE, ROW_PX, age_text, duration_text, size_text
+from dashboard.session import DATA_PAGE, ROW_PX, TRAFFIC_PAGE, age_text, duration_text, open_run, size_text
 
 MODEL_KEY = "model_in_view"
 WELCOME = """**No log to learn from yet**
 
-Upload one on the Data page. It should be mostly normal: what is frequent in it counts as usual."""
+Upload one on the Data page, or try a sample. It should be mostly normal: what is frequent in it counts as usual."""
 
 
 def page() -> None:
@@ -32,6 +32,7 @@ def page() -> None:
         name = model_table(workbench.models())
         if name is not None:
             model_section(name)
+        st.page_link(TRAFFIC_PAGE, label="Models of packet captures are on the Traffic page", icon=":material/lan:")
     with right, st.container(border=True):
         training_form()
 
@@ -46,7 +47,6 @@ class ModelRow:
     model: str
     lines: int | None
     messages: int | None
-    scorers: str
     threshold: float | None
     false_alarms: float | None
     size: str
@@ -61,7 +61,6 @@ def row_of(model: workbench.ModelInfo) -> ModelRow:
         model=model.name + (" (shipped)" if model.is_shipped else ""),
         lines=model.n_lines if sound else None,
         messages=model.n_texts if sound else None,
-        scorers=", ".join(model.scorers),
         threshold=model.threshold if sound else None,
         false_alarms=model.false_alarm_rate if sound else None,
         size=size_text(model.size_bytes),
@@ -92,7 +91,6 @@ def model_table(models: list[workbench.ModelInfo]) -> str | None:
         ),
         "size": st.column_config.TextColumn("Size", width=70),
         "trained": st.column_config.TextColumn("Trained", width=90),
-        "scorers": st.column_config.TextColumn("Scorers", width=200),
         "problem": st.column_config.TextColumn("Problem", width=400),
     }
     names = [model.name for model in models]
@@ -128,10 +126,11 @@ def model_section(name: str) -> None:
         return
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown("**Its card**", width="stretch")
+            st.markdown(f"**{literal(name)}**", width="stretch")
             if st.button("Score a log with it", icon=":material/play_arrow:"):
                 st.switch_page(DATA_PAGE)
             delete_button(name)
+        runs_of(name)
         if details.history:
             st.markdown("**How it learnt**")
             loss_curve(measures_of(details.history), key=f"loss_of_{name}")
@@ -140,9 +139,36 @@ def model_section(name: str) -> None:
                 st.caption(f"{details.history[-1]['step']:,.0f} steps in {duration_text(seconds)}")
         else:
             st.caption("No network was trained: its scorers look at words, rarity and levels.")
-        st.markdown(card_markdown(details.card) or "This model has no card.")
+        card = details.card.removeprefix(f"# {name}\n")  # its name is the heading of all this
+        st.markdown(card_markdown(card) or "This model has no card.")
         with st.expander("Settings", icon=":material/settings:"):
             st.json(details.config, expanded=1)
+
+
+def runs_of(name: str) -> None:
+    """Runs scored with a model; a click opens one."""
+    runs = [run for run in workbench.runs() if run.model == name]
+    if not runs:
+        st.caption("No run was scored with it yet.")
+        return
+    with st.expander(f"Runs scored with it ({len(runs):,})", icon=":material/list:"):
+        rows = [{"file": run.name, "lines": run.n_lines, "when": age_text(run.created_utc)} for run in runs]
+        chosen = st.dataframe(
+            in_cells(pl.DataFrame(rows)),
+            hide_index=True,
+            row_height=ROW_PX,
+            column_config={
+                "file": st.column_config.TextColumn("File", width=300),
+                "lines": st.column_config.NumberColumn("Lines", format="localized", width=80),
+                "when": st.column_config.TextColumn("When", width=100),
+            },
+            on_select="rerun",
+            selection_mode=["single-row", "single-cell"],
+            key=f"runs_of_{name}",
+        )
+        picked = chosen.selection.rows or [row for row, _ in chosen.selection.cells]
+        if picked and picked[0] < len(runs):
+            open_run(runs[picked[0]].run_id)
 
 
 def delete_button(name: str) -> None:
@@ -235,6 +261,7 @@ def training_form() -> None:
     if path is None:
         st.page_link(DATA_PAGE, label="Upload a log on the Data page", icon=":material/upload_file:")
         return
+    paths = more_files(path)
     name = st.text_input("Name of the model", value=suggested_name(path), max_chars=60, key=f"name_{path}")
     if any(model.name == name for model in workbench.models()):
         st.caption(f":material/warning: The model {literal(name)} is replaced when training ends well.")
@@ -250,7 +277,7 @@ def training_form() -> None:
         help="A job is running. Wait for it, or cancel it." if busy else None,
     ):
         try:
-            workbench.start_training(path, name, read, sessions)
+            workbench.start_training(paths, name, read, sessions)
         except WorkbenchError as error:
             st.error(literal(str(error)), icon=":material/error:")
         else:

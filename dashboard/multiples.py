@@ -21,15 +21,17 @@ def flagged_groups(reader: workbench.RunReader, threshold: float) -> None:
     ways = [BY_SOURCE, BY_MESSAGE] if sources_of(run_id) else [BY_MESSAGE]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("**Where the flagged lines come from**", width="content")
-        way = st.segmented_control(
-            "Groups",
-            ways,
-            default=ways[0],
-            required=True,
-            label_visibility="collapsed",
-            width="content",
-            key=f"groups_{run_id}",
-        )
+        way = BY_MESSAGE
+        if len(ways) > 1:
+            way = st.segmented_control(
+                "Groups",
+                ways,
+                default=ways[0],
+                required=True,
+                label_visibility="collapsed",
+                width="content",
+                key=f"groups_{run_id}",
+            )
     by_source = way == BY_SOURCE
     key = f"source_{run_id}" if by_source else f"only_{run_id}"
     groups = groups_of(run_id, threshold, by_source, muted_key())
@@ -54,7 +56,8 @@ def flagged_groups(reader: workbench.RunReader, threshold: float) -> None:
         if by_source
         else f"lines {along}"
     )
-    st.caption(f"The {len(items)} with the most flagged lines (▲). Bars: {bars}. A click shows its lines alone.")
+    which = f"The {len(items)} with the most flagged lines (▲)" if len(items) == SHOWN else "Flagged lines (▲) of each"
+    st.caption(f"{which}. Bars: {bars}. A click shows its lines alone.")
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -73,7 +76,7 @@ def sources(groups: pl.DataFrame, picked: str | None) -> list[Multiple]:
             id=row["source"],
             name=row["source"],
             n_flagged=row["n_flagged"],
-            said=f"of {row['n_lines']:,} · {100 * row['n_flagged'] / row['n_lines']:.0f} %",
+            said=f"of {row['n_lines']:,} · {100 * row['n_flagged'] / row['n_lines']:.0f}%",
             lines=row["lines"],
             flagged=row["flagged"],
             picked=row["source"] == picked,

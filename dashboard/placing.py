@@ -58,13 +58,14 @@ def new_lines(run_id: str, method: str) -> pl.DataFrame | None:
         return None
 
 
-@st.cache_data(max_entries=8, show_spinner="Reading the new lines …")
+# In this process, where the network stays loaded: one of its own would load it anew for every question.
+@st.cache_data(max_entries=8, show_spinner="Reading the new lines; at first the network is loaded …", show_time=True)
 def placed_lines(run_id: str, method: str, lines: tuple[str, ...]) -> pl.DataFrame:
     """See `workbench.place_lines`; a map and its model never change."""
     return workbench.place_lines(run_id, method, lines)
 
 
-@st.cache_data(max_entries=8, show_spinner="Placing the messages …")
+@st.cache_data(max_entries=8, show_spinner="Placing the messages …", show_time=True)
 def placed_run(run_id: str, method: str, other_id: str) -> pl.DataFrame:
     """See `workbench.place_run`; runs never change."""
     return workbench.place_run(run_id, method, other_id)

@@ -31,7 +31,7 @@ def page() -> None:
         st.query_params["run"] = run_id
         left, right = st.columns([1, 3], gap="medium")
         with left:
-            export_form(run_id, has_sessions=reader.info.session_threshold is not None)
+            export_form(reader)
         with right:
             report_preview(workbench.report_html(run_id), key="report_preview")
     except WorkbenchError as error:
@@ -39,10 +39,22 @@ def page() -> None:
 
 
 @st.fragment
-def export_form(run_id: str, has_sessions: bool) -> None:
+def export_form(reader: workbench.RunReader) -> None:
     """What to write and how; the browser fetches it from disk when it is whole."""
-    ways = [what for what in WHAT if what != "sessions" or has_sessions]
-    what = st.radio("Export", ways, captions=[WHAT[way] for way in ways], format_func=str.capitalize, key="export_what")
+    run_id = reader.info.run_id
+    threshold = workbench.threshold(run_id)
+    rows = {"flagged lines": reader.flagged(threshold), "all lines": reader.info.n_lines}
+    ways = [what for what in WHAT if what != "sessions" or reader.info.session_threshold is not None]
+    what = st.radio(
+        "Export",
+        ways,
+        captions=[
+            WHAT[way] + (f" {rows[way]:,} {'row' if rows[way] == 1 else 'rows'}." if way in rows else "")
+            for way in ways
+        ],
+        format_func=str.capitalize,
+        key="export_what",
+    )
     suffix = ".html"
     if what != REPORT:
         formats = [name for name in FORMATS if what != "sessions" or name != "ECS"]
@@ -52,9 +64,10 @@ def export_form(run_id: str, has_sessions: bool) -> None:
         suffix = FORMATS[chosen]
         if suffix in REMARKS:
             st.caption(REMARKS[suffix])
-    threshold = workbench.threshold(run_id)
     st.caption(f"At the threshold in force, {threshold:.4f}.")
-    st.page_link(THRESHOLD_PAGE, label="Change it on the Threshold page", icon=":material/tune:")
+    st.page_link(
+        THRESHOLD_PAGE, label="Change it on the Threshold page", icon=":material/tune:", query_params={"run": run_id}
+    )
     wanted = (run_id, what, suffix, threshold)
     if st.button("Download", type="primary", icon=":material/download:", width="stretch"):
         written = write(run_id, what, suffix)

@@ -60,6 +60,7 @@ def page() -> None:
     run_id = run_in_view()
     if run_id is None:
         nothing_scored()
+        st.caption("This page goes through the abnormal lines by keys, each with its reasons and the lines around it.")
         return
     try:
         reader = run_reader(run_id)
@@ -87,7 +88,7 @@ def review(reader: workbench.RunReader) -> None:
         st.markdown(
             " · ".join(progress(ranked, by_message) + findings(reader, verdicts, threshold, name)),
             help="Every message counts once, as its lines share a score; unsure ones do not count. In brackets: where "
-            "it lies, 95 % sure. Judged from the highest score down, it is the precision of the highest scores.",
+            "it lies, 95% sure. Judged from the highest score down, it is the precision of the highest scores.",
         )
         if len(rows) > SHOWN_ROWS:
             st.caption(f"The first {SHOWN_ROWS} of {len(rows):,} are listed; with *Unjudged only* the others move up.")
@@ -218,14 +219,14 @@ def findings(reader: workbench.RunReader, verdicts: pl.DataFrame, threshold: flo
 
 
 def share_text(hits: int, n: int) -> str:
-    """A share with its 95 % Wilson interval.
+    """A share with its 95% Wilson interval.
 
     Example:
         >>> share_text(31, 40)
-        '78 % (62 to 88 %)'
+        '78% (62 to 88%)'
     """
     low, high = wilson_interval(hits, n)
-    return f"{100 * hits / n:.0f} % ({100 * low:.0f} to {100 * high:.0f} %)"
+    return f"{100 * hits / n:.0f}% ({100 * low:.0f} to {100 * high:.0f}%)"
 
 
 def _messages(n: int) -> str:

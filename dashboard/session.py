@@ -142,7 +142,7 @@ def size_text(n_bytes: int) -> str:
 
 def duration_text(seconds: float) -> str:
     """Seconds as a person says them."""
-    if seconds < 10:
+    if seconds < 10 and seconds != int(seconds):
         return f"{seconds:.1f} s"
     if seconds < 100:
         return f"{seconds:.0f} s"

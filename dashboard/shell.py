@@ -86,7 +86,7 @@ def running_job() -> None:
     active = [job for job in workbench.jobs() if not job.is_final]
     if active:
         job = active[0]
-        share = f" {100 * job.done / job.total:.0f} %" if job.total else ""
+        share = f" {job.done / job.total:.0%}" if job.total > 1 else ""  # a step of one tells no progress
         st.badge(f"{literal(job.step or job.state)}{share}", icon=":material/progress_activity:", color="blue")
         st.session_state["job_was_active"] = True
     elif st.session_state.pop("job_was_active", False):

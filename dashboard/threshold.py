@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import polars as pl
 import streamlit as st
 
 from core import workbench
@@ -20,16 +19,13 @@ from dashboard.mutes import muted_list
 from dashboard.session import (
     ROW_PX,
     cannot_open,
-    muted_key,
     nothing_scored,
     run_in_view,
     run_reader,
     threshold_in_view,
     threshold_key,
 )
-
-TIMELINE_SPANS = 96
-FLAGGED_COLOUR = "#D55E00"  # of the palette in .streamlit/config.toml; readable on light and dark
+from dashboard.timeline import timeline
 
 
 def page() -> None:
@@ -41,8 +37,8 @@ def page() -> None:
     try:
         reader = run_reader(run_id)
         st.query_params["run"] = run_id
-        if reader.info.notes:
-            st.caption(" · ".join(literal(note) for note in reader.info.notes))
+        for note in reader.info.notes:
+            st.caption(f":material/info: {literal(note)}")
         explore(run_id)
         rejections(reader)
     except WorkbenchError as error:
@@ -86,35 +82,6 @@ def explore(run_id: str) -> None:
 def rate_of(run: workbench.RunInfo) -> Rate:
     """Alerts a day where the timestamps span an hour or more, else flagged lines per 10,000."""
     return Rate(*workbench.alert_rate(run))
-
-
-def timeline(reader: workbench.RunReader, threshold: float) -> None:
-    """Flagged lines over the log's time, or over its line numbers where it has no times."""
-    spans = timeline_of(reader.info.run_id, threshold, muted_key())
-    start = spans.columns[0]
-    st.markdown("**Flagged lines over time (UTC)**" if start == "start_utc" else "**Flagged lines along the file**")
-    st.bar_chart(
-        spans,
-        x=start,
-        y="n_flagged",
-        x_label="" if start == "start_utc" else "line number",
-        y_label="flagged",
-        color=FLAGGED_COLOUR,
-        height=150,
-    )
-    if (most := spans["n_flagged"].max()) and isinstance(most, int):
-        busiest = spans.filter(pl.col("n_flagged") == most)[start][0]
-        where = f"line {busiest:,}" if isinstance(busiest, int) else f"{busiest:%Y-%m-%d %H:%M}"
-        n_with = int((spans["n_flagged"] > 0).sum())
-        st.caption(
-            f"Flagged lines in {n_with} of {len(spans)} equal spans; most, {most:,}, in the one from {where} on."
-        )
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def timeline_of(run_id: str, threshold: float, muted: str) -> pl.DataFrame:
-    """The spans of the time line; a run never changes, and `muted` says what is muted in it."""
-    return run_reader(run_id).timeline(threshold, TIMELINE_SPANS)
 
 
 def show_line(

@@ -16,7 +16,7 @@ from dashboard.components.threshold_histogram import Rate, threshold_histogram, 
 from dashboard.components.upload_control import upload_control
 from dashboard.escaping import literal
 from dashboard.exporting import REMARKS
-from dashboard.flow_table import flow_table
+from dashboard.flow_table import flow_table, source_choice
 from dashboard.flow_view import detail_of
 from dashboard.job_cards import job_cards
 from dashboard.link import from_link, share, to_link
@@ -43,7 +43,9 @@ NO_LINES = (np.empty(0), np.empty(0, np.int64))
 def page() -> None:
     """The whole page."""
     try:
-        bring()
+        scored = workbench.list_flow_runs()
+        with st.expander("Score another capture", icon=":material/add:") if scored else st.container():
+            bring(first=not scored)
         job_cards()
         run_id = chosen_run()
         if run_id is None:
@@ -58,8 +60,12 @@ def page() -> None:
 # ---- a capture
 
 
-def bring() -> None:
-    """Upload on the left; choice of the capture, the way to score it and the button on the right."""
+def bring(first: bool) -> None:
+    """Upload on the left; choice of the capture, the way to score it and the button on the right.
+
+    Args:
+        first: no capture was scored yet.
+    """
     left, right = st.columns([3, 2], gap="medium")
     with left:
         if arrived := upload_control(key="capture_upload", what="capture", hint=TAKEN):
@@ -75,7 +81,7 @@ def bring() -> None:
                 )
     with right:
         uploaded, shipped = workbench.capture_files()
-        if not uploaded:
+        if first and not uploaded:
             st.markdown(WELCOME)
         path = choice(uploaded, shipped)
         if path is not None:
@@ -203,12 +209,13 @@ def explore(run_id: str) -> None:
     """Facts, histogram, table and detail; they move together."""
     try:
         reader = workbench.FlowRunReader(run_id)
-        facts(reader.info)
+        facts(reader)
         scores, counts = reader.score_counts()
         threshold = threshold_section(reader, scores, counts)
+        source = source_choice(reader, threshold)
         left, right = st.columns([3, 2], gap="medium")
         with left:
-            flow_no = flow_table(reader, threshold)
+            flow_no = flow_table(reader, threshold, source)
             left_out(reader.info)
         with right:
             if flow_no is not None:
@@ -218,12 +225,18 @@ def explore(run_id: str) -> None:
         st.error(literal(str(error)), icon=":material/error:")
 
 
-def facts(run: workbench.FlowRunInfo) -> None:
+def facts(reader: workbench.FlowRunReader) -> None:
     """What was read, in one line."""
+    run = reader.info
     n_out = sum(run.left_out.values())
-    parts = [f"{run.n_packets:,} packets", f"{run.n_flows:,} flows", duration_text(max(1, round(run.seconds)))]
+    parts = [f"{run.n_packets:,} packets", f"{run.n_flows:,} flows"]
     if n_out:
         parts.insert(1, f"{n_out:,} of them in no flow")
+    first, last = reader.span()
+    if first and last:
+        until = "%H:%M:%S" if first.date() == last.date() else "%m-%d %H:%M:%S"
+        parts.append(f"{first:%Y-%m-%d %H:%M:%S} to {last:{until}} UTC")
+    parts.append(f"scored in {duration_text(max(1, round(run.seconds)))}")
     if run.model is None:
         parts.append("fitted on this capture itself: what is frequent in it counts as normal")
     st.caption(" · ".join(parts))

@@ -26,6 +26,7 @@ def page() -> None:
     run_id = run_in_view()
     if run_id is None:
         nothing_scored()
+        st.caption("This page measures scores against labels or your verdicts, and says what a budget of alerts buys.")
         return
     try:
         info = run_reader(run_id).info
@@ -66,8 +67,8 @@ def figures_page(info: workbench.RunInfo, source: workbench.LabelSource) -> None
             apply(info, weights, choice.threshold)
         with top:  # after the curves, which answer first
             figures_table(info, source, weights)
-        st.caption(point_text(info.run_id, source.key, source.version, weights, choice.threshold))
-        st.caption(trust_text(info, source, tried, choice.threshold))
+        intervals = point_text(info.run_id, source.key, source.version, weights, choice.threshold)
+        st.caption(f"{intervals} {trust_text(info, source, tried, choice.threshold)}")
         budget_section(info.run_id, now, scores, lines, rate, choice.threshold, point_key, rule_key)
         weights_section(info, weights, rows, before, choice.threshold)
         offer_section(info, source)

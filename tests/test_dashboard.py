@@ -94,6 +94,10 @@ def test_empty_data_page_says_what_to_do_first(app: AppTest):
     assert not app.exception
     assert "Drop a log file" in shown(app)
     assert not app.dataframe
+    app.button("sample_web_access").click().run()  # or a sample, a click away
+    assert not app.exception
+    assert app.selectbox(FILE_KEY).value.name == "test.txt"
+    assert len(table(app, "normalized_text")) == 20
 
 
 def test_empty_threshold_page_names_the_next_action(app: AppTest):
@@ -150,6 +154,16 @@ def test_a_file_that_is_no_log_is_refused_before_it_is_scored(app: AppTest):
     assert "Find abnormal lines" not in [button.label for button in app.button]
 
 
+def test_a_capture_is_no_log_but_a_way_to_the_traffic_page(app: AppTest):
+    for name in ("shop.pcap.gz", "shop.log"):
+        (workbench.inbox() / name).write_text("one line\n")
+    app.run()
+    assert not app.exception
+    offered = app.selectbox(FILE_KEY).options
+    assert "shop.log" in offered and "shop.pcap.gz" not in offered
+    assert f"{literal('shop.pcap.gz')} is a packet capture" in shown(app)
+
+
 @pytest.mark.parametrize(
     ("state", "message", "text"),
     [("failed", "killed or out of memory", "killed or out of memory"), ("cancelled", "Cancelled.", "cancelled")],
@@ -176,6 +190,15 @@ def test_past_runs_are_listed(app: AppTest):
     assert not app.exception
     row = table(app, "file").row(0, named=True)
     assert (row["file"], row["lines"], row["messages"], row["rejected"]) == ("auth.log", 100, 2, 1)
+    assert row["flagged"] == 1
+    workbench.set_threshold("run-1", 0.05)
+    app.run()
+    assert table(app, "file")["flagged"].to_list() == [100]
+    app.multiselect("doomed_runs").select("run-1").run()
+    next(button for button in app.button if button.label == "Delete them").click().run()
+    assert not app.exception
+    assert workbench.runs() == []
+    assert "Drop a log file" in shown(app)
 
 
 # ---- Threshold
@@ -243,6 +266,21 @@ def test_lines_are_filtered_by_source_and_verdict(app: AppTest):
     assert "No line matches" in app.info[0].value
 
 
+def test_a_span_of_time_leaves_its_lines(app: AppTest):
+    stored_run()
+    opened(app, "threshold.py", run="run-1", view="all")
+    app.button("busiest_run-1").click().run()
+    assert not app.exception
+    assert app.query_params["span"] == "19"
+    assert sorted(table(app, "line_no")["line_no"]) == [100, 101, 102, 103, 104]  # 100 is the first that is flagged
+    assert "Only lines from 2026-11-18 16:" in shown(app)
+    app.button("all_spans_run-1").click().run()
+    assert "Rows 1 to 200 of 500" in shown(app)
+    assert "span" not in app.query_params
+    opened(app, "threshold.py", run="run-1", span="96")  # there is none
+    assert "Rows 1 to 200 of 500" in shown(app)
+
+
 def test_messages_lead_to_their_lines(app: AppTest):
     stored_run()
     opened(app, "threshold.py", run="run-1")
@@ -307,7 +345,7 @@ def test_literal_escapes_everything_markdown_acts_on():
 
 def test_standing_never_rounds_up():
     scores, counts = np.array([0.1, 0.9]), np.array([999_999, 1])
-    assert standing(0.9, scores, counts) == "higher than 99.999 % of lines"
+    assert standing(0.9, scores, counts) == "higher than 99.999% of lines"
     assert standing(0.1, scores, counts) == "no line has a lower score"
 
 

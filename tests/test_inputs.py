@@ -2,6 +2,7 @@
 
 import os
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import polars as pl
@@ -69,6 +70,10 @@ def test_a_dropped_file_is_chosen_on_the_data_page(app: AppTest, tmp_path: Path,
 def test_several_files_are_one_run_that_knows_them(two_files: list[Path], tmp_path: Path):
     info = workbench.score(two_files, None, workbench.quick(Config()), "both")
     assert (info.name, info.files) == ("auth.log and 1 more", [("auth.log", 1), ("auth.log (2)", 26)])
+    assert [info.source_path, *info.more_paths] == [str(path) for path in two_files]
+    told = workbench.report_html("both")
+    assert all(str(path) in told and sha256(path.read_bytes()).hexdigest() in told for path in two_files)
+    assert "auth.log (2), from line 26" in told
     reader = workbench.run("both")
     assert [tuple(file) for file in reader.info.files] == info.files
     rows = reader.lines(order="line_no", descending=False)
@@ -138,7 +143,7 @@ def test_groups_say_in_words_what_their_bars_show():
     lines = [("odd 1", "odd", 0.9), *((f"fine {no}", "fine", 0.1) for no in range(3))]
     store_run("a", lines, hosts=["web1", "web1", "web2", "web2"])
     [source, _] = sources(workbench.run("a").by_source(0.5, 12, 2), "web1")
-    assert (source.n_flagged, source.said, source.picked) == (1, "of 2 · 50 %", True)
+    assert (source.n_flagged, source.said, source.picked) == (1, "of 2 · 50%", True)
     [message] = messages(groups_of("a", 0.5, False, "none"), None)
     assert (message.n_flagged, message.said, message.picked) == (1, "line · score 0.900", False)
 

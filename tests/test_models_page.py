@@ -121,7 +121,7 @@ def test_training_starts_as_asked(app: AppTest, models: Path, monkeypatch: pytes
     button(app, "Train").click().run()
     assert not app.exception
     [(given, name, read, sessions)] = asked
-    assert (given, name, read.timezone, sessions) == (path, "shop", "UTC", "(sshd)")
+    assert (given, name, read.timezone, sessions) == ([path], "shop", "UTC", "(sshd)")
 
 
 @pytest.mark.parametrize("name", ["base", "../x", ""])

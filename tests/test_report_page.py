@@ -33,6 +33,8 @@ def test_a_download_is_written_as_asked_and_offered_once_whole(app: AppTest, hom
     store_run("r1", LINES, name="auth.log")
     opened(app, "report.py", run="r1")
     assert app.radio("export_what").options == ["Report", "Flagged lines", "All lines"]
+    told = app.radio("export_what").proto.captions
+    assert [caption.rsplit(". ", 1)[-1] for caption in told[1:]] == ["1 row.", "2 rows."]
     assert not (home / "exports").exists()
     app.radio("export_what").set_value("flagged lines").run()
     next(button for button in app.button if button.label == "Download").click().run()

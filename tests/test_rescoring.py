@@ -197,9 +197,12 @@ def test_a_job_scores_anew_and_a_training_leaves_out_what_was_judged_abnormal(
     workbench.start_retraining(info, "again")
     (kind, spec), (other, training) = asked
     assert (kind, spec["rescored_from"], other, training["without"]) == ("rescore", info.run_id, "train", [attack])
-    several = dataclasses.replace(info, files=[("a.log", 1), ("b.log", 200)])
-    with pytest.raises(WorkbenchError, match="2 files were read as one"):
-        workbench.start_retraining(several, "again")
+    both = workbench.score([tmp_path / "web.log"] * 2, config=workbench.quick(Config()))
+    workbench.start_retraining(both, "again")
+    assert asked[2][1]["paths"] == [str(tmp_path / "web.log")] * 2
+    older = dataclasses.replace(both, more_paths=[])
+    with pytest.raises(WorkbenchError, match="does not say where all of its 2 files were"):
+        workbench.start_retraining(older, "again")
     steps: list[str] = []
     again = workbench.rescore(info.run_id, str(spec["run_id"]), lambda step, *_: steps.append(step))
     assert again.run_id == spec["run_id"] and "scoring with shape" in steps

@@ -52,13 +52,13 @@ def test_progress_and_precision_are_told(app: AppTest):
     workbench.set_verdict("a", [7], "abnormal")
     opened(app, run="a")
     assert "Judged **1 of 2** messages · ✖ 1 abnormal" in shown(app)
-    assert "Of 1 judged flagged message 1 is abnormal: **precision 100 % (21 to 100 %)**" in shown(app)
+    assert "Of 1 judged flagged message 1 is abnormal: **precision 100% (21 to 100%)**" in shown(app)
     assert "**1** verdict" in app.markdown[0].value
     workbench.set_verdict("a", [8, 10], "normal")
     workbench.set_verdict("a", [11], "unsure")
     app.run()
     assert "Judged **2 of 2** messages · ✖ 1 abnormal · ✔ 1 normal" in shown(app)
-    assert "**precision 50 % (9 to 91 %)**" in shown(app)
+    assert "**precision 50% (9 to 91%)**" in shown(app)
     app.toggle("by_message_a").set_value(False).run()
     assert "Judged **3 of 3** lines" in shown(app)
     app.toggle("unjudged_a").set_value(True).run()  # an empty queue can still be undone
@@ -74,7 +74,7 @@ def test_an_audit_tells_what_was_missed(app: AppTest):
     opened(app, run="a")
     app.segmented_control("queue_a").set_value("Random audit").run()
     assert "Judged **2 of 2** messages" in shown(app)
-    assert "Of 7 lines drawn and judged below it **missed 14 % (3 to 51 %)**" in shown(app)
+    assert "Of 7 lines drawn and judged below it **missed 14% (3 to 51%)**" in shown(app)
 
 
 def test_nothing_flagged_and_an_unknown_run_are_said(app: AppTest):

@@ -39,12 +39,17 @@ def test_an_empty_page_names_the_next_action(app: AppTest) -> None:
 def test_a_scored_capture(app: AppTest, run_id: str) -> None:
     opened(app)
     assert app.query_params["capture"] == run_id
-    assert "9 packets · 3 of them in no flow · 3 flows" in shown(app)
+    assert "9 packets · 3 of them in no flow · 3 flows · 2023-11-14 22:13:20 to 22:13:20 UTC" in shown(app)
     assert any("3 packets in no flow" in box.label for box in app.expander)
     table = app.dataframe[0].value
     assert table[FLOW_NO].tolist() == [2, 3, 1]
     assert table["source"][0] == "192.0.2.2:40002"
     app.segmented_control(key=f"flows_shown_{run_id}").set_value("Flagged flows").run()
+    assert app.dataframe[0].value[FLOW_NO].tolist() == [2]
+    app.segmented_control(key=f"flows_shown_{run_id}").set_value("All flows").run()
+    sources = app.pills(key=f"flow_source_{run_id}")
+    assert sources.options == ["192\\.0\\.2\\.2 · 1 / 1"]  # those with a flagged flow
+    sources.set_value("192.0.2.2").run()
     assert app.dataframe[0].value[FLOW_NO].tolist() == [2]
 
 
@@ -65,7 +70,7 @@ def test_why_a_flow_is_strange(run_id: str) -> None:
 
     reader = FlowRunReader(run_id)
     detail = detail_of(reader, 2, 0.5, *reader.score_counts())
-    assert (detail.flagged, detail.standing) == (True, "higher than 66.6 % of flows")
+    assert (detail.flagged, detail.standing) == (True, "higher than 66.6% of flows")
     assert detail.reasons[:3] == [
         "its source stands out: other flows are unusual, or too many a second",
         "no learnt flow lies near it",

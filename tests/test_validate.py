@@ -82,7 +82,7 @@ def test_labels_are_measured_and_every_cell_leads_to_its_lines(app: AppTest, run
     opened(app, run=run.run_id)
     figures = table(app, "pr_auc")
     assert figures["pr_auc"].to_list()[:2] == pytest.approx([expected["pr_auc"], expected["deduplicated"]["pr_auc"]])
-    assert figures["prevalence"][0] == 0.05
+    assert figures["prevalence"][0] == 5.0
     assert "figures are fair" in shown(app)
     assert table(app, "flagged_share")["kind"].to_list() == ["scan"]
     assert f"{expected['oddities']['n_flagged']:,.0f} of {expected['oddities']['n']:,.0f} flagged" in shown(app)

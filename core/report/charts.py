@@ -10,11 +10,15 @@ from core.report.literal import shown
 _BINS = 50
 _WIDTH, _HEIGHT = 900, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 72, 8, 12, 28
+_AXIS_WORDS = 18  # px below the ticks for what an axis shows
 
 
 def histogram(scores: Sequence[tuple[float, int]], threshold: float) -> str:
     """Lines by score as SVG, on a logarithmic scale, with the threshold as a line between two bars."""
-    edges = sorted({*(number / _BINS for number in range(_BINS + 1)), min(max(threshold, 0.0), 1.0)})
+    threshold = min(max(threshold, 0.0), 1.0)
+    highest = max([threshold, *(score for score, _ in scores)])
+    tenths = min(10, math.floor(10 * highest) + 1)  # drawn; scores seldom come near 1
+    edges = sorted({*(number / _BINS for number in range(tenths * _BINS // 10 + 1)), threshold})
     counts = [0] * (len(edges) - 1)
     for score, n_lines in scores:
         # The last edge belongs to the last bar.
@@ -27,14 +31,16 @@ def histogram(scores: Sequence[tuple[float, int]], threshold: float) -> str:
         # The axis begins at half a line, so that a single line is seen.
         return math.log10(2 * count) / math.log10(2 * ticks[-1]) if count else 0.0
 
+    most = tenths / 10
     bars = [
-        (low, high, height(count), low >= threshold, f"{low:.2f} to {high:.2f}: {count:,} lines")
+        (low / most, high / most, height(count), low >= threshold, f"{low:.2f} to {high:.2f}: {_lines(count)}")
         for low, high, count in zip(edges, edges[1:], counts, strict=False)
     ]
-    x = _x(threshold)
-    anchor, beside = ("end", -5) if threshold > 0.85 else ("start", 5)
+    x = _x(threshold / most)
+    anchor, beside = ("end", -5) if threshold / most > 0.85 else ("start", 5)
     front = [
-        *(_x_tick(tenth / 10, f"{tenth / 10:.1f}") for tenth in range(0, 11, 2)),
+        *(_x_tick(tenth / tenths, f"{tenth / 10:.1f}") for tenth in range(tenths + 1)),
+        *_axis_words("score, higher is more abnormal", "lines, log scale"),
         f'<line class="threshold" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>',
         f'<text x="{x + beside:.1f}" y="{_TOP + 10}" text-anchor="{anchor}">threshold {threshold:.4f}</text>',
     ]
@@ -56,11 +62,13 @@ def timeline(spans: Sequence[tuple[str, int, int]], title: str) -> str:
         return ""
     n_spans = len(spans)
     bars = [
-        (place / n_spans, (place + 1) / n_spans, flagged / top, True, f"{start}: {flagged:,} of {n_lines:,} lines")
+        (place / n_spans, (place + 1) / n_spans, flagged / top, True, f"{start}: {flagged:,} of {_lines(n_lines)}")
         for place, (start, n_lines, flagged) in enumerate(spans)
     ]
     labels = range(0, n_spans, max(1, n_spans // 4))
     front = [_x_tick(place / n_spans, spans[place][0], "start") for place in labels if place / n_spans < 0.9]
+    timed = ":" in spans[0][0]
+    front += _axis_words("start of a span" if timed else "first line of a span", "flagged lines")
     label = f"{title}; at most {top:,} in one of {n_spans} spans"
     rows = [(start, f"{flagged:,}", f"{n_lines:,}") for start, n_lines, flagged in spans if flagged]
     return _svg(label, _y_ticks([(1.0, f"{top:,}"), (0.0, "0")]), bars, front) + _as_table(
@@ -109,10 +117,23 @@ def _svg(
         if height
     ]
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{shown(label)}">'
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT + _AXIS_WORDS}" role="img" aria-label="{shown(label)}">'
         + "".join([*behind, *drawn, *front])
         + "</svg>"
     )
+
+
+def _lines(count: int) -> str:
+    return f"{count:,} {'line' if count == 1 else 'lines'}"
+
+
+def _axis_words(below: str, beside: str) -> list[str]:
+    """What the axes show."""
+    middle = (_HEIGHT - _BOTTOM + _TOP) / 2
+    return [
+        f'<text x="{_x(0.5):.1f}" y="{_HEIGHT + _AXIS_WORDS - 6}" text-anchor="middle">{below}</text>',
+        f'<text x="12" y="{middle:.1f}" text-anchor="middle" transform="rotate(-90 12 {middle:.1f})">{beside}</text>',
+    ]
 
 
 def _x(share: float) -> float:

@@ -112,6 +112,12 @@ class Store:
             ).fetchone()
         return float(row[0]) if row else info.threshold
 
+    def set_thresholds(self) -> dict[str, float]:
+        """The value set last for each run that one was set for."""
+        with self.connection() as connection:
+            rows = connection.execute("SELECT run_id, arg_max(value, threshold_id) FROM thresholds GROUP BY run_id")
+            return dict(rows.fetchall())
+
     def thresholds(self, run_id: str) -> list[tuple[float, str, str]]:
         """Values set for this run, newest first: value, by whom, when (ISO 8601)."""
         with self.connection() as connection:

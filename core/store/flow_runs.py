@@ -192,6 +192,21 @@ class FlowRunReader:
         )
         return _collected(counts, self._folder)[column].to_list()
 
+    def sources(self, threshold: float) -> pl.DataFrame:
+        """source, flows and flagged (those at or above the threshold), a row a source, the most flagged first."""
+        counts = (
+            self.flows()
+            .group_by("source")
+            .agg(pl.len().alias("flows"), (pl.col("score") >= threshold).sum().alias("flagged"))
+        )
+        order = counts.sort("flagged", "flows", "source", descending=[True, True, False])
+        return _collected(order, self._folder)
+
+    def span(self) -> tuple[datetime | None, datetime | None]:
+        """When the first flow and the last one began; None where no packet has a time."""
+        row = _collected(self.flows().select(pl.col("first_utc").min(), last=pl.col("first_utc").max()), self._folder)
+        return row.row(0)
+
     def export(self, path: Path, threshold: float, flagged_only: bool) -> None:
         """Write the flows, is_anomaly by this threshold, to a file whose suffix says how: .csv, .jsonl or .parquet."""
         flows = self.flows().with_columns((pl.col("score") >= threshold).cast(pl.Int8).alias("is_anomaly"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, TypedDict
 
 import duckdb
@@ -22,6 +23,7 @@ class LineFilters(TypedDict, total=False):
         source: as `sources` lists them.
         text_id: of this normalized text, or of these.
         span: from this line number to that, both included.
+        time: from this moment (UTC) to before that.
         among: one of these line numbers.
         apart_from: none of these line numbers.
     """
@@ -33,6 +35,7 @@ class LineFilters(TypedDict, total=False):
     source: str | None
     text_id: int | Sequence[int] | None
     span: tuple[int, int] | None
+    time: tuple[datetime, datetime] | None
     among: Sequence[int] | None
     apart_from: Sequence[int] | None
 
@@ -54,6 +57,7 @@ def where(filters: LineFilters, source: str) -> tuple[str, list[Any]]:
         "source": f"{source} = ?",
         "text_id": "text_id IN (SELECT unnest(?::BIGINT[]))",
         "span": "line_no BETWEEN ? AND ?",
+        "time": "timestamp_utc >= ? AND timestamp_utc < ?",
         "among": "line_no IN (SELECT unnest(?::BIGINT[]))",
         "apart_from": "line_no NOT IN (SELECT unnest(?::BIGINT[]))",
         "search": "regexp_matches(raw, ?, 'i')" if filters.get("regex") else "contains(lower(raw), lower(?))",
@@ -69,7 +73,9 @@ def where(filters: LineFilters, source: str) -> tuple[str, list[Any]]:
         given["text_id"] = [given["text_id"]]
     values: list[Any] = []
     for name, value in given.items():
-        values += value if name == "span" else [value if isinstance(value, str | float | int) else list(value)]
+        values += (
+            value if name in ("span", "time") else [value if isinstance(value, str | float | int) else list(value)]
+        )
     return ("WHERE " + " AND ".join(clauses[name] for name in given)) if given else "", values
 
 

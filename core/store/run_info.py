@@ -53,6 +53,7 @@ class RunInfo:
         learnt: what the detector that scored it says of its own learning: when, from how much, the hash of that data.
         context: whether lines were judged in the context of their source, or session, too.
         files: where several inputs were read as one, each one's name and the number of its first line, in order.
+        more_paths: where those after the first were read from; empty in runs of older versions too.
         reweighed_from: the run whose scores this one fused anew with other weights, or None.
         rescored_from: the run that this one scored anew with what analysts had said of its lines, or None.
         verdicts: what it counted of that: normal and abnormal (messages), and sha256 of which they were; else empty.
@@ -81,6 +82,7 @@ class RunInfo:
     learnt: dict[str, Any] = field(default_factory=dict)
     context: bool = False
     files: list[tuple[str, int]] = field(default_factory=list)
+    more_paths: list[str] = field(default_factory=list)
     reweighed_from: str | None = None
     rescored_from: str | None = None
     verdicts: dict[str, Any] = field(default_factory=dict)

@@ -1,6 +1,7 @@
 """The verbs that command line, pages and HTTP share; a file for each noun."""
 
 from core.bundles import load_model
+from core.cards import WHAT_SCORERS_SEE
 from core.comparison import Comparison
 from core.config import ReadConfig
 from core.drift import Drift
@@ -74,6 +75,7 @@ from core.workbench.runs import (
     set_threshold,
     threshold,
     threshold_history,
+    thresholds,
 )
 from core.workbench.telling import ASKED, telling_messages
 from core.workbench.traffic import FlowsInfo, flows
@@ -88,6 +90,7 @@ __all__ = [
     "MAP_NAMES",
     "MOST_LINES",
     "MOST_PLACED",
+    "WHAT_SCORERS_SEE",
     "Comparison",
     "Drift",
     "FlowModelInfo",
@@ -193,6 +196,7 @@ __all__ = [
     "telling_messages",
     "threshold",
     "threshold_history",
+    "thresholds",
     "train",
     "undo_verdict",
     "unmute",

@@ -57,18 +57,17 @@ def start_retraining(info: RunInfo, name: str) -> str:
     Messages judged abnormal are not learnt.
 
     Raises:
-        WorkbenchError: the log is no longer there or in several files, or another name is needed.
+        WorkbenchError: a file of the log is no longer there, or nobody knows where it was, or another name is needed.
     """
-    path = Path(info.source_path)
-    if info.source_path == "-" or not path.is_file():
+    paths = [Path(path) for path in (info.source_path, *info.more_paths)]
+    if gone := [path for path in paths if not path.is_file()]:  # standard input too
         raise WorkbenchError(
-            f"{path.name}: the log is no longer where it was read from; upload it again and train there"
+            f"{gone[0].name}: the log is no longer where it was read from; upload it again and train there"
         )
-    if info.files:
+    if len(paths) < len(info.files):
         raise WorkbenchError(
-            f"{info.name}: {len(info.files)} files were read as one, and a page trains on one; train with "
-            "`python -m core train FILE... --name NAME`"
+            f"{info.name}: this run does not say where all of its {len(info.files)} files were; score them again"
         )
     read = ReadConfig(**info.config["read"]) if "read" in info.config else ReadConfig()
     without = judged_messages(RunReader(info.run_id)).abnormal
-    return start_training(path, name, dataclasses.replace(read, sessions=None), read.sessions, without)
+    return start_training(paths, name, dataclasses.replace(read, sessions=None), read.sessions, without)

@@ -45,7 +45,7 @@ def start_rescoring(run_id: str) -> str:
 
 
 def start_training(
-    path: Path,
+    paths: Sequence[Path],
     name: str,
     read: ReadConfig | None = None,
     sessions: str | None = None,
@@ -57,7 +57,8 @@ def start_training(
         raise WorkbenchError(f"{name} is the model that came with the workbench; choose another name")
     read = dataclasses.replace(read or ReadConfig(), sessions=sessions)
     spec = {
-        "paths": [str(Path(path).absolute())], "name": name, "read": dataclasses.asdict(read), "without": list(without)
+        "paths": [str(Path(path).absolute()) for path in paths], "name": name, "read": dataclasses.asdict(read),
+        "without": list(without),
     }  # fmt: skip
     return _jobs.start("train", spec, f"Train {name}")
 

@@ -235,9 +235,7 @@ def _facts(info: RunInfo, threshold: float) -> list[tuple[str, str]]:
     set_by = threshold_history(info.run_id)[:1]
     origin = f"set by {set_by[0][1]} {_when(set_by[0][2])}" if set_by else "the model's own"
     facts: list[tuple[str, str]] = [
-        ("File", info.name),
-        ("Read from", info.source_path),
-        ("SHA-256 of the file", _file_hash(info)),
+        *_files(info),
         ("Format", info.format),
         (
             "Time span (UTC)",
@@ -271,16 +269,29 @@ def _facts(info: RunInfo, threshold: float) -> list[tuple[str, str]]:
     ]
 
 
-def _file_hash(info: RunInfo) -> str:
+def _files(info: RunInfo) -> list[tuple[str, str]]:
+    """Every file of the run: its name, where it was read from, its hash."""
+    files = info.files or [(info.name, 1)]
+    paths = [info.source_path, *info.more_paths]
+    facts = []
+    for number, (name, first_no) in enumerate(files, 1):
+        several = len(files) > 1
+        facts.append((f"File {number}", f"{name}, from line {first_no:,}") if several else ("File", name))
+        if number <= len(paths):
+            path = paths[number - 1]
+            facts += [("Read from", path), ("SHA-256 of the file", _file_hash(Path(path), info.created_utc))]
+    return facts
+
+
+def _file_hash(path: Path, scored_utc: str) -> str:
     """Of the file as it is now: it says so where that is not what was scored."""
-    path = Path(info.source_path)
     try:
         changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return "the file is no longer there"
-    later = changed > datetime.fromisoformat(info.created_utc)
+    later = changed > datetime.fromisoformat(scored_utc)
     return digest + (" (the file has changed since it was scored)" if later else "")
 
 

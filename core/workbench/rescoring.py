@@ -114,7 +114,8 @@ def rescore(run_id: str, new_id: str | None = None, progress: Progress = no_prog
             texts = _put_in_context(writer, detector, texts, sessions, row_of)
         seconds = time.monotonic() - started
         fields = (
-            "name", "source_path", "files", "model", "scorers", "format", "learnt", "context", "weights", "config"
+            "name", "source_path", "files", "more_paths", "model", "scorers", "format", "learnt", "context", "weights",
+            "config",
         )  # fmt: skip
         stored = writer.finish(
             texts,

@@ -64,7 +64,9 @@ def reweigh(run_id: str, weights: dict[str, float], threshold: float) -> RunInfo
         notes.append("What the other lines of a source add is as it was found with the first weights.")
     if info.session_threshold is not None:
         notes.append("Sessions were not scored again; score the file with a model of these weights to have them.")
-    fields = ("name", "source_path", "files", "model", "scorers", "format", "learnt", "context", "verdicts")
+    fields = (
+        "name", "source_path", "files", "more_paths", "model", "scorers", "format", "learnt", "context", "verdicts"
+    )  # fmt: skip
     kept = {field: getattr(info, field) for field in fields}
     with RunWriter(new_run_id()) as writer:
         writer.take_lines(run_id)

@@ -46,6 +46,13 @@ def delete_run(run_id: str) -> None:
     Store().delete_run(run_id)
 
 
+def thresholds() -> dict[str, float]:
+    """The threshold in force of every run, by its id."""
+    store = Store()
+    set_last = store.set_thresholds()
+    return {info.run_id: set_last.get(info.run_id, info.threshold) for info in store.runs()}
+
+
 def threshold(run_id: str) -> float:
     """The threshold set last for a run, or its bundle's own."""
     return Store().threshold(run_id)
@@ -177,7 +184,8 @@ def score(
         info = {
             "name": _title(paths),
             "files": list(zip(_names(paths), reading.first_line_nos, strict=True)) if len(paths) > 1 else [],
-            "source_path": str(paths[0]) if str(paths[0]) == "-" else str(Path(paths[0]).absolute()),
+            "source_path": _place(paths[0]),
+            "more_paths": [_place(path) for path in paths[1:]],
             "model": model,
             "threshold": detector.threshold_,
             "session_threshold": session_threshold,
@@ -224,6 +232,11 @@ def check_outputs(*paths: Path | None) -> None:
 
 def _title(paths: Sequence[str | Path]) -> str:
     return _name(paths[0]) if len(paths) == 1 else f"{_name(paths[0])} and {len(paths) - 1} more"
+
+
+def _place(path: str | Path) -> str:
+    """Where an input was read from, so that it can be found again."""
+    return "-" if str(path) == "-" else str(Path(path).absolute())
 
 
 def _names(paths: Sequence[str | Path]) -> list[str]:

@@ -114,5 +114,5 @@ export default function (component) {
   } else {
     root.append(section("Packets", element("p", "faint", "The packets of this flow were not kept.")));
   }
-  root.append(section("What makes the score", contributions(data)));
+  root.append(section("What the score is made of", contributions(data)));
 }

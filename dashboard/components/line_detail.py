@@ -16,6 +16,7 @@ class Contribution:
     scorer: str
     calibrated: float  # 0 to 1, higher is more abnormal
     share: float  # weight share times calibrated, of context the rest; all of them sum to the score
+    sees: str = ""  # what it looks at, in words
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ function reasons(data) {
   return made;
 }
 
-const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`;
 
 function expectation(token) {
   return token.expected === null ? "" : `; expected “${token.expected}” (${percent(token.share)})`;
@@ -97,16 +97,24 @@ function surprises(data) {
 
 function contributions(data) {
   const made = element("div", "bars");
-  made.append(element("span"), element("span"), element("span", "number faint", "adds"), element("span", "number faint", "own value"));
+  made.append(element("span"), element("span"), element("span", "number faint", "Adds"), element("span", "number faint", "Own value"));
   const largest = Math.max(...data.contributions.map((item) => item.share), 1e-9);
-  for (const item of [...data.contributions].sort((a, b) => b.share - a.share)) {
+  const adds = (item) => item.share >= 0.0005; // more than the 0.000 that would be shown
+  for (const item of data.contributions.filter(adds).sort((a, b) => b.share - a.share)) {
     const bar = element("div", "track");
     const filled = element("div");
     filled.style.width = `${(100 * item.share) / largest}%`;
     bar.append(filled);
     bar.title = `adds ${item.share.toFixed(4)} to the score; its own value is ${item.calibrated.toFixed(3)} of 1`;
-    made.append(element("span", "", item.scorer), bar, element("span", "number", item.share.toFixed(3)),
+    const name = element("span", "scorer", item.scorer);
+    name.title = item.sees;
+    made.append(name, bar, element("span", "number", item.share.toFixed(3)),
       element("span", "number faint", item.calibrated.toFixed(2)));
+  }
+  const others = data.contributions.filter((item) => !adds(item));
+  if (others.length) {
+    const words = others.map((item) => `${item.scorer} ${item.calibrated.toFixed(2)}`).join(" · ");
+    made.append(element("span", "others faint", `No part in it, own values: ${words}`));
   }
   return made;
 }
@@ -138,7 +146,7 @@ function context(data, open) {
     row.title = `score ${line.score.toFixed(4)}`;
     const flagged = line.score >= data.threshold;
     const gutter = element("span", "gutter");
-    gutter.append(element("span", "number", line.line_no), element("span", "dot", flagged ? "▲" : ""));
+    gutter.append(element("span", "number", whole(line.line_no)), element("span", "dot", flagged ? "▲" : ""));
     row.append(gutter, element("span", "raw", line.raw.slice(0, SHOWN_CHARS) || " "));
     if (here) row.setAttribute("aria-current", "true"); else row.onclick = () => open(line.line_no);
     made.append(row);

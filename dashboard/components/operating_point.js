@@ -262,7 +262,7 @@ class OperatingPointView {
     set(".recall", ratio(now.recall));
     set(".f1", ratio(now.f1));
     set(".alarms", whole(now.alarms));
-    set(".alarm-rate", `${(100 * now.falseAlarms).toFixed(2)} %`);
+    set(".alarm-rate", `${(100 * now.falseAlarms).toFixed(2)}%`);
     set(".misses", whole(now.misses));
     set(".of-abnormal", `of ${whole(this.nAbnormal)}`);
     set(".rate-label", data.rate_label);

@@ -137,6 +137,13 @@ class ThresholdView {
       pen.setLineDash([4, 4]);
       pen.beginPath(); pen.moveTo(ownX, top); pen.lineTo(ownX, bottom); pen.stroke();
       pen.setLineDash([]);
+      pen.globalAlpha = 0.72;
+      pen.fillStyle = this.ink;
+      const onRight = ownX > lineX, words = "the model's own"; // written away from the line
+      pen.textAlign = onRight ? "left" : "right";
+      if ((onRight ? right - ownX : ownX - left) > pen.measureText(words).width + 6) {
+        pen.fillText(words, ownX + (onRight ? 6 : -6), top + 8);
+      }
       pen.globalAlpha = 1;
     }
     pen.fillStyle = this.ink;
@@ -158,7 +165,7 @@ class ThresholdView {
     set(".flagged-count", whole(count));
     const muted = this.mutedAbove[firstAtOrAbove(this.data.muted_scores, this.value)];
     set(".muted", muted ? `+ ${whole(muted)} muted` : "");
-    set(".share", `${share === 0 || share >= 1 ? share.toFixed(2) : share.toPrecision(2)} %`);
+    set(".share", `${share === 0 || share >= 1 ? share.toFixed(2) : share.toPrecision(2)}%`);
     set(".rate-label", this.data.rate_label);
     set(".rate", perUnit === 0 || perUnit >= 10 ? whole(perUnit) : perUnit.toPrecision(2));
     if (this.root.getRootNode().activeElement !== this.input) this.input.value = this.value.toFixed(DECIMALS);

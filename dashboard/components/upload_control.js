@@ -116,7 +116,7 @@ class UploadView {
     this.input.multiple = several;
     this.input.setAttribute("aria-label", `Choose a ${what} file`);
     this.root.querySelector(".what").textContent = several ? `Drop ${what} files here` : `Drop a ${what} file here`;
-    this.root.querySelector(".link").textContent = several ? "choose some" : "choose one";
+    this.root.querySelector(".link").textContent = several ? "choose files" : "choose one";
     if (hint) this.root.querySelector(".taken").textContent = hint;
   }
 
@@ -224,7 +224,7 @@ class UploadView {
         await fetch(urlOf(token), { method: "DELETE" });
       };
       const percent = Math.floor((100 * there.received) / size);
-      row.append(element("span", "name", `${name} stopped at ${percent} % of ${bytesText(size)}. Choose it again to go on.`), discard);
+      row.append(element("span", "name", `${name} stopped at ${percent}% of ${bytesText(size)}. Choose it again to go on.`), discard);
       rows.push(row);
     }
     this.left.replaceChildren(...rows);

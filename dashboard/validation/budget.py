@@ -14,11 +14,13 @@ from dashboard.components.operating_point import move_point
 from dashboard.components.threshold_histogram import Rate
 from dashboard.escaping import literal
 from dashboard.session import ROW_PX, look_of_theme
+from dashboard.validation.figures import percent_column
 from dashboard.validation.rules import leave_rule
 
 BUDGETS = (5, 10, 20, 50, 100, 200, 500, 1_000)  # in the unit of the rate
 MISS, FALSE_ALARM = 100.0, 1.0  # costs to begin with
 CHART_POINTS = 500
+CHART_PX = 190
 
 
 def budget_section(
@@ -58,6 +60,7 @@ def budget_table(
     rows = pl.DataFrame(alert_budgets(now, scores, lines, [budget / rate.per_flagged_line for budget in BUDGETS]))
     rows = rows.with_columns(
         pl.Series("budget", BUDGETS),
+        pl.col("recall", "precision") * 100,
         pl.when(pl.col("threshold") == threshold).then(pl.lit("◀ here")).otherwise(pl.lit("")).alias("here"),
     )
     table_key = f"budgets_{point_key}_{threshold}"
@@ -78,8 +81,8 @@ def budget_table(
             "budget": st.column_config.NumberColumn("At most", format="localized", width=70),
             "threshold": st.column_config.NumberColumn("Threshold", format="%.4f", width=80),
             "flagged": st.column_config.NumberColumn("Flagged lines", format="localized", width=90),
-            "recall": st.column_config.ProgressColumn("Recall", format="percent", width=100),
-            "precision": st.column_config.ProgressColumn("Precision", format="percent", width=100),
+            "recall": percent_column("Recall"),
+            "precision": percent_column("Precision"),
             "here": st.column_config.TextColumn("", width=60),
         },
         on_select=take,
@@ -95,8 +98,12 @@ def cost_chart(run_id: str, now: Curve, threshold: float, point_key: str, rule_k
     """Cost by threshold, at the point, and at its least."""
     st.markdown("**What mistakes cost**")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        per_miss = st.number_input("A missed line", min_value=0.0, value=MISS, step=10.0, key=f"miss_{run_id}")
-        per_alarm = st.number_input("A false alarm", min_value=0.0, value=FALSE_ALARM, step=1.0, key=f"alarm_{run_id}")
+        per_miss = st.number_input(
+            "A missed line costs", min_value=0.0, value=MISS, step=10.0, format="%g", key=f"miss_{run_id}"
+        )
+        per_alarm = st.number_input(
+            "A false alarm costs", min_value=0.0, value=FALSE_ALARM, step=1.0, format="%g", key=f"alarm_{run_id}"
+        )
         button = st.empty()
     try:
         thresholds, cost = costs(now, per_miss, per_alarm)
@@ -114,13 +121,14 @@ def cost_chart(run_id: str, now: Curve, threshold: float, point_key: str, rule_k
     words = f"At {threshold:.4f} the labelled lines cost **{here:,.0f}**, at {best:.4f} least: **{cost.min():,.0f}**."
     st.caption(words)
     shown = np.unique(np.linspace(0, len(cost) - 1, min(len(cost), CHART_POINTS)).astype(int))
-    st.plotly_chart(
-        cost_figure(thresholds[shown], cost[shown], threshold, look_of_theme()),
-        height=190,
-        config={"displayModeBar": False},
-        alt=f"Cost of misses and false alarms by threshold. {words.replace('*', '')}",
-        key=f"cost_{run_id}",
-    )
+    with st.container(height=CHART_PX, border=False):  # keeps its place while Plotly is loaded
+        st.plotly_chart(
+            cost_figure(thresholds[shown], cost[shown], threshold, look_of_theme()),
+            height=CHART_PX,
+            config={"displayModeBar": False},
+            alt=f"Cost of misses and false alarms by threshold. {words.replace('*', '')}",
+            key=f"cost_{run_id}",
+        )
 
 
 def cost_figure(thresholds: np.ndarray, cost: np.ndarray, threshold: float, look: Look) -> go.Figure:

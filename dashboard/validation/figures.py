@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,6 +20,7 @@ from core.evaluate import (
     pr_points,
     roc_points,
 )
+from core.evaluate.decisions import ODDITY
 from dashboard.components.operating_point import ScoredLabels
 from dashboard.session import ROW_PX
 from dashboard.validation.labels import labelled_run
@@ -73,23 +75,25 @@ def figures_table(run: workbench.RunInfo, source: workbench.LabelSource, weights
         "of": st.column_config.TextColumn("Figures of", width=260),
         "lines": st.column_config.NumberColumn("Lines", format="localized", width=70),
         "prevalence": st.column_config.NumberColumn(
-            "Prevalence", format="percent", width=80, help="Share of abnormal lines: the PR-AUC of pure chance"
+            "Prevalence", format="%.1f%%", width=80, help="Share of abnormal lines: the PR-AUC of pure chance"
         ),
         "pr_auc": st.column_config.NumberColumn("PR-AUC", format="%.3f", width=70),
         "pr_interval": st.column_config.TextColumn(
-            "95 % interval", width=110, help="Bootstrap over distinct messages; empty where there are fewer than five"
+            "95% interval", width=110, help="Bootstrap over distinct messages; empty where there are fewer than five"
         ),
         "change": st.column_config.NumberColumn(
             "Δ saved weights", format="%+.3f", width=110, help="PR-AUC against the weights the run was scored with"
         ),
         "roc_auc": st.column_config.NumberColumn("ROC-AUC", format="%.3f", width=70),
-        "roc_interval": st.column_config.TextColumn("95 % interval ", width=110),
+        "roc_interval": st.column_config.TextColumn("95% interval ", width=110),
         "best_f1": st.column_config.NumberColumn(
             "Best F1", format="%.3f", width=70, help="At a threshold chosen on these very labels"
         ),
     }
     st.dataframe(
-        pl.DataFrame([vars(row) for row in figure_rows(run.run_id, source.key, source.version, weights)]),
+        pl.DataFrame([vars(row) for row in figure_rows(run.run_id, source.key, source.version, weights)]).with_columns(
+            pl.col("prevalence") * 100
+        ),
         hide_index=True,
         row_height=ROW_PX,
         column_order=[name for name in columns if name != "change" or weights != run.weights],
@@ -123,7 +127,7 @@ def point_text(run_id: str, source: str, version: str, weights: dict[str, float]
         return "Too few distinct messages for intervals."
     words = {"precision": "precision", "recall": "recall", "f1": "F1"}
     said = ", ".join(f"{word} {found[name][0]:.3f} to {found[name][1]:.3f}" for name, word in words.items())
-    return f"95 % intervals at this point: {said}."
+    return f"95% intervals at this point: {said}."
 
 
 def figure_row(of: str, rows: Labelled, before: Labelled) -> FigureRow:
@@ -158,14 +162,14 @@ def kinds_section(rows: Labelled, threshold: float) -> None:
         st.markdown("**Calibration** · abnormal share by score")
         bins = pl.DataFrame(calibration(*where))
         st.dataframe(
-            bins.with_columns(pl.format("{} to {}", "low", "high").alias("score")),
+            bins.with_columns(pl.format("{} to {}", "low", "high").alias("score"), pl.col("abnormal_share") * 100),
             hide_index=True,
             row_height=ROW_PX,
             column_order=["score", "n", "abnormal_share"],
             column_config={
                 "score": st.column_config.TextColumn("Score", width=90),
                 "n": st.column_config.NumberColumn("Lines", format="localized", width=60),
-                "abnormal_share": st.column_config.ProgressColumn("Abnormal", format="percent", width=110),
+                "abnormal_share": percent_column("Abnormal"),
             },
             key="calibration",
         )
@@ -179,7 +183,7 @@ def kinds_table(found: pl.DataFrame, label: int) -> None:
         st.caption("These labels name none. A column kind in the label file (tag in a labelled CSV) does.")
         return
     st.dataframe(
-        rows,
+        rows.with_columns(pl.col("kind").str.strip_prefix(f"{ODDITY}:"), pl.col("flagged_share") * 100),
         hide_index=True,
         height=min(len(rows) + 1, TABLE_ROWS) * ROW_PX + 6,
         row_height=ROW_PX,
@@ -187,7 +191,12 @@ def kinds_table(found: pl.DataFrame, label: int) -> None:
         column_config={
             "kind": st.column_config.TextColumn("Kind", width=170),
             "n": st.column_config.NumberColumn("Lines", format="localized", width=60),
-            "flagged_share": st.column_config.ProgressColumn("Flagged", format="percent", width=110),
+            "flagged_share": percent_column("Flagged"),
         },
         key=f"kinds_{label}",
     )
+
+
+def percent_column(name: str) -> Any:
+    """Percentages as a bar and a number, all with one decimal."""
+    return st.column_config.ProgressColumn(name, min_value=0, max_value=100, format="%.1f%%", width=110)

@@ -20,7 +20,7 @@ def offer_section(info: workbench.RunInfo, source: workbench.LabelSource) -> Non
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
             "**Weights fitted on these labels** · judged on messages they were not fitted on",
-            width="stretch",
+            width="content",
             help="A logistic regression whose weights are not negative and are drawn to the saved ones, the more the "
             "fewer labels there are. Five folds, four times; a message is in one fold whole and counts once.",
         )

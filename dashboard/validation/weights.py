@@ -84,7 +84,15 @@ def weights_section(
         for place, (name, start) in enumerate(start_weights(info).items()):
             key = weight_key(info.run_id, name)
             label = f"{GREEK[place % len(GREEK)]} · {name}"
-            sliders[place % 3].slider(label, 0.0, most_weight(info.weights[name]), start, step=0.05, key=key)
+            sliders[place % 3].slider(
+                label,
+                0.0,
+                most_weight(info.weights[name]),
+                start,
+                step=0.05,
+                help=workbench.WHAT_SCORERS_SEE.get(name),
+                key=key,
+            )
     with right:
         scorers_table(info, rows)
 
@@ -133,10 +141,11 @@ def scorers_table(info: workbench.RunInfo, rows: Labelled) -> None:
     st.dataframe(
         pl.DataFrame([*table, *alone]),
         hide_index=True,
+        height=(len(table) + len(alone) + 1) * ROW_PX + 6,
         row_height=ROW_PX,
         column_order=["scorer", "pr_auc", "roc_auc"],
         column_config={
-            "scorer": st.column_config.TextColumn("Alone", width=170),
+            "scorer": st.column_config.TextColumn("Each alone", width=170),
             "pr_auc": st.column_config.ProgressColumn("PR-AUC", min_value=0, max_value=1, format="%.3f"),
             "roc_auc": st.column_config.NumberColumn("ROC-AUC", format="%.3f", width=80),
         },

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Page, expect
 
 from core import workbench
@@ -29,11 +29,20 @@ LINES = [
 VECTORS = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.9, 0.1, 0.5], [0.1, 0.9, 0.4]]
 
 
-def serious(page: Page, options: dict[str, Any]) -> list[str]:
+def look(page: Page, options: dict[str, Any]) -> None:
+    """Let axe look at a page, which `serious` waits for: the pages of both themes are looked at side by side."""
+    if not page.evaluate("'axe' in window"):  # it stays while the navigation changes pages
+        page.evaluate(AXE_SCRIPT)
+    # Not at once: the answer to this call would wait for most of the work.
+    later = "new Promise(go => setTimeout(go)).then(() => axe.run(document, options))"
+    page.evaluate(f"options => {{ window.axeFound = {later}; }}", options)
+
+
+def serious(page: Page) -> list[str]:
     """What axe finds of impact serious or critical, a line each."""
     return [
         f"{found['id']} ({found['impact']}): {node['html'][:160]} {node.get('failureSummary', '')[:200]}"
-        for found in Axe().run(page, options=options).response["violations"]
+        for found in page.evaluate("window.axeFound.then(found => found.violations)")
         if found["impact"] in ("serious", "critical")
         for node in found["nodes"]
     ]
@@ -52,7 +61,9 @@ def found_on_every_page(views: dict[str, Watched]) -> dict[str, list[str]]:
             view.settle()
             for passing in ('[data-testid="stSkeleton"]', '[data-stale="true"]'):  # pale until it is drawn anew
                 expect(view.page.locator(passing)).to_have_count(0)
-            if problems := serious(view.page, COLOURS if theme == "dark" else EVERY_RULE):
+            look(view.page, COLOURS if theme == "dark" else EVERY_RULE)
+        for theme, view in views.items():
+            if problems := serious(view.page):
                 found[f"{title}, {theme}"] = problems
     return found
 

@@ -24,7 +24,7 @@ def test_runs_are_compared_and_an_incident_is_exported(browser: Browser, server:
     page = view.page
     page.goto(f"{server}/compare?run=a&with=b")
     expect(page.get_by_text("the runs agree on 97.30% of the lines")).to_be_visible()
-    expect(page.locator(".js-plotly-plot .legend")).to_contain_text("only B (1)")
+    expect(page.locator(".js-plotly-plot .legend")).to_contain_text("only B (1)", timeout=60_000)
     page.get_by_text("only B (1)", exact=False).last.click()
     expect(page.locator(".heading b")).to_have_text("Line 37")
     page.wait_for_url(re.compile("part=only_b"))

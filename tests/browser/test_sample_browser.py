@@ -65,7 +65,7 @@ def test_the_shipped_sample_from_choice_to_report(browser: Browser, server: str)
     # Compare: what the model never learnt.
     opened_page(view, "Compare")
     page.get_by_text("With what the model learnt").click()
-    expect(page.get_by_text("New messages")).to_be_visible()
+    expect(page.get_by_text("New messages", exact=True)).to_be_visible()
     view.picture("compare_light")
 
     # Explore: points drawn around are listed.
@@ -132,8 +132,14 @@ def test_the_shipped_sample_from_choice_to_report(browser: Browser, server: str)
     assert view.problems == []
 
     if SCREENSHOTS:
+        shutil.copytree(ROOT / "models" / "netgpt", models_folder() / "netgpt")
+        workbench.score_capture([ROOT / "sample_logs" / "traffic" / "test.pcap.gz"], "netgpt")
+        opened_page(view, "Traffic")
+        expect(page.locator(".flow .heading")).to_be_visible()
+        view.picture("traffic_light")
         dark = Watched(browser, server, scheme="dark")
-        for name in ("", "threshold", "incidents", "validate", "explore", "review", "compare", "report", "models"):
+        names = ("threshold", "incidents", "validate", "explore", "review", "traffic", "compare", "report", "models")
+        for name in ("", *names):
             dark.page.goto(f"{server}/{name}?run={run.run_id}{'&with=learnt' if name == 'compare' else ''}")
             expect(dark.page.get_by_text("no job running")).to_be_visible()
             dark.page.wait_for_timeout(3_000)
