@@ -270,7 +270,7 @@ def _blocks(stream: BinaryIO, max_line_bytes: int) -> Iterator[tuple[bytes, int]
             carry += kept
             dropped += len(data) - len(kept)
             continue
-        yield carry + data[: end + 1], dropped
+        yield b"".join((carry, memoryview(data)[: end + 1])), dropped  # one copy
         carry, dropped = data[end + 1 :], 0
     if carry:
         yield carry + b"\n", dropped

@@ -51,20 +51,6 @@ _PATHS = (
     ("${1}path", r"(^|[\s=:(\[\"',<>])(?:[A-Za-z]:)?(?:\\[\w.@$%+~-]+)+\\?"),
 )
 
-# Words that are masked as hexadecimal or as a UUID wherever they stand, and one of the same kind for each: it begins
-# with a letter or with as many digits, so that a header sees no difference, and is too long for a UUID's part; the
-# capital keeps the last pattern off a UUID. Digits are folded.
-_FOLDED_WORDS = (
-    (rf"\b[a-f]{_HEX}{{7}}(?:-{_HEX}{{4}}){{3}}-{_HEX}{{12}}\b", "A0000000-0000-0000-0000-000000000000"),
-    (rf"\b0{_HEX}{{7}}(?:-{_HEX}{{4}}){{3}}-{_HEX}{{12}}\b", "00000000-0000-0000-0000-000000000000"),
-    (rf"\b0[xX]{_HEX}+\b", "0x0"),
-    (rf"\b(?:[a-f]{_HEX}{{7,}}|(0+)[A-Fa-f]{_HEX}{{4,}})\b", "${1}a000000000000"),
-)
-FOLDED_WORD = "|".join(pattern for pattern, _ in _FOLDED_WORDS)
-JOINED_WORD = rf"(?:::|\])(?:{FOLDED_WORD})|(?:{FOLDED_WORD})(?:/[0-9A-Fa-f:\[]|\[|::|[A-Za-z0-9+.-]*://)"
-"""Where such a word may be joined to what stands beside it: the mask of an address takes the mark between them, and the
-scheme of a URL begins at any letter."""
-
 
 def mask(messages: pl.Expr, *, request: bool) -> pl.Expr:
     """Variables of messages replaced by their kind, lower case, single spaces.
@@ -87,16 +73,3 @@ def mask(messages: pl.Expr, *, request: bool) -> pl.Expr:
 def masked_message(request: bool) -> pl.Expr:
     """`mask` of the column `message`."""
     return mask(pl.col("message"), request=request)
-
-
-def fold_hexadecimal(skeletons: pl.Series) -> pl.Series:
-    """Hexadecimal words and UUIDs of skeletons to one of their kind: what follows the header has the same mask then.
-
-    What matches a header may change where such a word stands in it, and the word's length always does.
-
-    >>> fold_hexadecimal(pl.Series(["at 0x0f3e0a, id 0fe00ac0"])).to_list()
-    ['at 0x0, id 0a000000000000']
-    """
-    for pattern, word in _FOLDED_WORDS:
-        skeletons = skeletons.str.replace_all(pattern, word)
-    return skeletons

@@ -16,7 +16,7 @@ from core.config import ReadConfig
 from core.errors import WorkbenchError
 from core.records import LEVEL_CLASSES, LOG_TABLE_SCHEMA, TEXTS_SCHEMA
 from core.tokenization import headers
-from core.tokenization.skeletons import Skeletons, fold_digits
+from core.tokenization.skeletons import Facts, Skeletons, fold_digits
 from core.tokenization.sources import SOURCE, Sources
 from core.tokenization.timestamps import TimestampReader
 
@@ -175,11 +175,9 @@ class Normalizer:
             if count:
                 self.format_counts[names[number]] = self.format_counts.get(names[number], 0) + count
 
-    def _levels_of(
-        self, line: pl.Series, facts: dict[str, np.ndarray], json_level: pl.Series
-    ) -> tuple[pl.Series, np.ndarray]:
+    def _levels_of(self, line: pl.Series, facts: Facts, json_level: pl.Series) -> tuple[pl.Series, np.ndarray]:
         """The level of each line as JSON, its priority or its words say it, and its place in LEVEL_CLASSES."""
-        numbers = facts["level"].copy()
+        numbers = facts["level"]
         prioritized = np.flatnonzero(facts["priority_at"] >= 0)
         if len(prioritized):
             severity = _cut(line, facts, "priority", prioritized).cast(pl.Int64).to_numpy() % 8
@@ -194,9 +192,7 @@ class Normalizer:
         classes = [LEVEL_CLASSES.index(LEVEL_CLASS_OF_WORD.get(name, "")) for name in names]
         return _named(numbers, names), np.array([*classes, 0])[numbers]  # -1, no level, is the last
 
-    def _text_ids_of(
-        self, raw: pl.Series, line: pl.Series, facts: dict[str, np.ndarray], level_class: np.ndarray
-    ) -> pl.Series:
+    def _text_ids_of(self, raw: pl.Series, line: pl.Series, facts: Facts, level_class: np.ndarray) -> pl.Series:
         """The text of each line: its skeleton's masked text, its status and its level class; null for a blank one."""
         status = np.full(len(line), _NO_STATUS)
         answered = np.flatnonzero(facts["status_at"] >= 0)
@@ -281,7 +277,7 @@ def _named(numbers: np.ndarray, names: list[str]) -> pl.Series:
     return pl.Series([*names, None], dtype=pl.String).gather(np.where(numbers < 0, len(names), numbers))
 
 
-def _cut(line: pl.Series, facts: dict[str, np.ndarray], name: str, rows: np.ndarray | None = None) -> pl.Series:
+def _cut(line: pl.Series, facts: Facts, name: str, rows: np.ndarray | None = None) -> pl.Series:
     """A field of each line, or of some rows; null where a line has none."""
     at, length = facts[f"{name}_at"], facts[f"{name}_length"]
     if rows is not None:

@@ -9,6 +9,7 @@ alone.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -16,12 +17,13 @@ import polars as pl
 import pyarrow as pa
 
 from core.tokenization import headers
-from core.tokenization.masks import FOLDED_WORD, JOINED_WORD, fold_hexadecimal, mask, masked_message
+from core.tokenization.folding import UNCHANGED, fold_hexadecimal, fold_numbers
+from core.tokenization.masks import mask, masked_message
 
 KNOWN_SKELETONS = 500_000  # a cache: dropped and started anew beyond that, so memory stays bounded
 
 FOLDED = str.maketrans("123456789", "000000000")
-_FOLD = bytes(FOLDED.get(byte, byte) for byte in range(256))
+_PIECE_BYTES = 1 << 18  # that a processor's own cache holds
 
 
 def fold_digits(lines: pl.Series) -> pl.Series:
@@ -31,10 +33,16 @@ def fold_digits(lines: pl.Series) -> pl.Series:
     _, offsets, data = array.buffers()
     if data is None:
         return lines
-    folded = pa.py_buffer(data.to_pybytes().translate(_FOLD))
+    text = np.frombuffer(data, np.uint8)
+    folded = np.empty_like(text)
+    for start in range(0, len(text), _PIECE_BYTES):
+        piece = text[start : start + _PIECE_BYTES]
+        digit = piece - np.uint8(ord("0")) < 10
+        # 0 is 0x30, and the digits are 0x30 to 0x39
+        np.bitwise_and(piece, ~(digit.view(np.uint8) * np.uint8(0x0F)), out=folded[start : start + _PIECE_BYTES])
     return cast(
         pl.Series,
-        pl.from_arrow(pa.LargeStringArray.from_buffers(len(array), offsets, folded, offset=array.offset)),
+        pl.from_arrow(pa.LargeStringArray.from_buffers(len(array), offsets, pa.py_buffer(folded), offset=array.offset)),
     )
 
 
@@ -81,7 +89,25 @@ class Numbered:
 
 _PLACES = (*(f"{name}_{part}" for name in headers.PLACED for part in ("at", "length")), "message_at")
 FIELDS = ("format", "kind", "level", "text", "request", *_PLACES)
-"""The columns of `Skeletons.facts`: numbers of names or texts, and places in characters; -1 where there is none."""
+"""What `Facts` tells: numbers of names or texts, and places in characters; -1 where there is none."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of N skeletons, gathered where it is asked for.
+
+    Attributes:
+        columns: [F, K] int32, of FIELDS, of all K skeletons known.
+        numbers: [N] which of them these are.
+    """
+
+    columns: np.ndarray
+    numbers: np.ndarray
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """One of FIELDS, [N]."""
+        found: np.ndarray = self.columns[FIELDS.index(name)][self.numbers]
+        return found
 
 
 class Skeletons:
@@ -102,8 +128,9 @@ class Skeletons:
         self._start_anew()
 
     def _start_anew(self) -> None:
-        self._known = _Facts(self._read)
-        self._folded = _Facts(self._read_whole)
+        self._known = _Known(self._read)
+        self._with_hexadecimal_folded = _Known(self._read_without_hexadecimal)
+        self._with_numbers_folded = _Known(self._read_whole)
 
     @property
     def names(self) -> list[str]:
@@ -114,31 +141,34 @@ class Skeletons:
         """The number of a name in `names`, which it enters."""
         return self._name_numbers.setdefault(name, len(self._name_numbers))
 
-    def facts(self, skeletons: pl.Series) -> dict[str, np.ndarray]:
-        """FIELDS to [N] int32, of N skeletons."""
+    def facts(self, skeletons: pl.Series) -> Facts:
+        """What is known of N skeletons."""
         if len(self._known) > KNOWN_SKELETONS:
             self._start_anew()
-        found = self._known.of(skeletons)
-        return {name: found[:, column] for column, name in enumerate(FIELDS)}
+        return self._known.of(skeletons)
 
     def _read(self, skeletons: pl.Series) -> np.ndarray:
-        """The facts [M, F] of new skeletons; those that differ in hexadecimal after the header share theirs."""
-        joined = skeletons.str.contains(JOINED_WORD)
-        folded = fold_hexadecimal(skeletons)
-        found = self._folded.of(pl.select(pl.when(joined).then(skeletons).otherwise(folded)).to_series())
-        fields = {name: found[:, column] for column, name in enumerate(FIELDS)}
-        ends = [np.where(fields[f"{n}_at"] < 0, 0, fields[f"{n}_at"] + fields[f"{n}_length"]) for n in headers.PLACED]
-        header = np.maximum.reduce([fields["message_at"], *ends])
-        first = skeletons.str.find(FOLDED_WORD).cast(pl.Int64)  # in bytes: characters, where there is only ASCII
-        behind = (first >= pl.Series(header)) & (skeletons.str.len_bytes() == skeletons.str.len_chars())
-        alike = joined | (behind & pl.Series(fields["request"] == 0))
-        rest = np.flatnonzero(~alike.fill_null(True).to_numpy())  # null: there is no hexadecimal
+        return self._read_folded(skeletons, fold_hexadecimal, self._with_hexadecimal_folded)
+
+    def _read_without_hexadecimal(self, skeletons: pl.Series) -> np.ndarray:
+        return self._read_folded(skeletons, fold_numbers, self._with_numbers_folded)
+
+    def _read_folded(
+        self, skeletons: pl.Series, fold: Callable[[pl.Series], tuple[pl.Series, np.ndarray]], known: _Known
+    ) -> np.ndarray:
+        """The columns [F, M] of new skeletons; those that differ behind the header, in what is folded, share theirs."""
+        folded, first = fold(skeletons)
+        found = known.of(folded)
+        ends = [np.where(found[f"{n}_at"] < 0, 0, found[f"{n}_at"] + found[f"{n}_length"]) for n in headers.PLACED]
+        header = np.maximum.reduce([found["message_at"], *ends])
+        columns: np.ndarray = found.columns[:, found.numbers]
+        rest = np.flatnonzero((first < header) | ((first < UNCHANGED) & (found["request"] == 1)))
         if len(rest):
-            found[rest] = self._read_whole(skeletons.gather(rest))
-        return found
+            columns[:, rest] = self._read_whole(skeletons.gather(rest))
+        return columns
 
     def _read_whole(self, skeletons: pl.Series) -> np.ndarray:
-        """The facts [M, F] of skeletons, from their headers and masks."""
+        """The columns [F, M] of skeletons, from their headers and masks."""
         parsed = read_skeletons(skeletons, self._only)
         texts, new = self._texts.numbers(parsed["text"])
         self.texts += parsed["text"].gather(new).to_list()
@@ -151,32 +181,32 @@ class Skeletons:
             for name in ("format", "kind", "level")
         ]
         places = [parsed[name].cast(pl.Int32).fill_null(-1) for name in ("request", *_PLACES)]
-        return np.column_stack([*named, texts.astype(np.int32), *places])
+        return np.stack([*named, texts.astype(np.int32), *places])
 
 
-class _Facts:
-    """A row of whole numbers for each string, read where it is new.
+class _Known:
+    """A column of whole numbers for each string, read where it is new.
 
     Args:
-        read: new strings [M] to rows [M, F] int32.
+        read: new strings [M] to columns [F, M] int32.
     """
 
     def __init__(self, read: Callable[[pl.Series], np.ndarray]) -> None:
         self._read = read
         self._numbered = Numbered()
-        self._rows = np.empty((1_024, len(FIELDS)), np.int32)
+        self._columns = np.empty((len(FIELDS), 1_024), np.int32)
 
     def __len__(self) -> int:
         return self._numbered.size
 
-    def of(self, strings: pl.Series) -> np.ndarray:
-        """The rows [N, F] of strings, a copy."""
+    def of(self, strings: pl.Series) -> Facts:
+        """What is known of strings [N]."""
         known = len(self)
         numbers, new = self._numbered.numbers(strings)
         size = known + len(new)
-        if size > len(self._rows):
-            self._rows = np.concatenate([self._rows[:known], np.empty((2 * size - known, len(FIELDS)), np.int32)])
+        if size > self._columns.shape[1]:
+            room = np.empty((len(FIELDS), 2 * size - known), np.int32)
+            self._columns = np.concatenate([self._columns[:, :known], room], axis=1)
         if len(new):
-            self._rows[known:size] = self._read(strings.gather(new))
-        rows: np.ndarray = self._rows[numbers]
-        return rows
+            self._columns[:, known:size] = self._read(strings.gather(new))
+        return Facts(self._columns, numbers)
