@@ -21,6 +21,7 @@ N_FOLDS = 3
 READ = FlowConfig(keep_packets=8, packet_bytes=256)
 SETS = "iot_sentinel", "proto_mix", "attack_licensed"
 LEAST_GROUPS = 3  # of a class, in two folds or more: else it would be asked where it was never seen
+LEAST_FLOWS = 10  # of a class: fewer say nothing, and macro-F1 counts them as much as thousands
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,16 +94,18 @@ def folds(table: pl.DataFrame, seed: int = 0) -> np.ndarray:
 
 
 def _capped(name: str, part: pl.DataFrame, flows_per_class: int | None, seed: int) -> TaskSet:
-    counted = part.group_by("answer").agg(pl.col("group", "fold").n_unique())
-    classes = counted.filter((pl.col("group") >= LEAST_GROUPS) & (pl.col("fold") > 1))
+    counted = part.group_by("answer").agg(pl.col("group", "fold").n_unique(), flows=pl.len())
+    classes = counted.filter(
+        (pl.col("group") >= LEAST_GROUPS) & (pl.col("fold") > 1) & (pl.col("flows") >= LEAST_FLOWS)
+    )
     part = part.filter(pl.col("answer").is_in(classes["answer"].to_list()))
     background = pl.col("attack_class") == "benign_background"
     if flows_per_class is not None:
-        order = pl.int_range(pl.len()).shuffle(seed)
+        order = pl.int_range(pl.len()).shuffle(seed)  # of the flows of a group, and of the groups of a turn
         kind = ["answer", background.alias("apart")]
         part = (
-            part.with_columns(turn=order.over("answer", "group"))
-            .sort("turn", "row")
+            part.with_columns(turn=order.over("answer", "group"), drawn=order)
+            .sort("turn", "drawn")
             .filter(pl.int_range(pl.len()).over(kind) < flows_per_class)
             .sort("row")
         )

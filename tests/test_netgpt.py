@@ -1,5 +1,6 @@
 """NetGPT: equal to GPT-2, with its cache and without, near itself in any batch, and safe to load."""
 
+import copy
 import dataclasses
 import json
 from collections.abc import Callable
@@ -56,6 +57,7 @@ def test_equals_gpt2_lm_head_model(network: NetGpt) -> None:
             n_layer=SMALL.n_layers,
             n_head=SMALL.n_heads,
             n_positions=SMALL.max_tokens,
+            activation_function="gelu",
         )
     ).eval()
     state = {  # their products are stored [in, out]
@@ -72,6 +74,8 @@ def test_equals_gpt2_lm_head_model(network: NetGpt) -> None:
         hidden = network(ids, segments)
         torch.testing.assert_close(hidden, theirs.hidden_states[-1], atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(network.token_logits(hidden), theirs.logits, atol=1e-5, rtol=1e-5)
+        in_training = copy.deepcopy(network).train()(ids, segments)
+        torch.testing.assert_close(in_training, hidden, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("cuts", [[1] * 40, [7, 1, 20, 12], [39, 1]])

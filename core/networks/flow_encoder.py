@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -75,7 +76,8 @@ class FlowEncoder:
             surprise=np.full((n, longest), np.nan, np.float32),
             entropy=np.full((n, longest), np.nan, np.float32),
         )
-        for rows, batch in self._batches(prompts, progress):
+
+        def encode_batch(rows: list[int], batch: Batch) -> None:
             hidden = self._layers(batch.ids, batch.segments).float()  # [B, T, D]
             encoded.embeddings[rows] = ((hidden * batch.real[..., None]).sum(1) / batch.lengths[:, None]).numpy()
             encoded.last[rows] = hidden[torch.arange(len(rows)), batch.lengths - 1].numpy()
@@ -87,6 +89,8 @@ class FlowEncoder:
             for kept, values in found:
                 values[~batch.real[:, 1:]] = torch.nan
                 kept[rows, 1 : batch.ids.shape[1]] = values.numpy()
+
+        self._each_batch(prompts, encode_batch, progress)
         return encoded
 
     @torch.inference_mode()
@@ -98,9 +102,12 @@ class FlowEncoder:
         """
         found = np.empty((len(prompts), len(task.labels)), np.float32)
         labels = slice(task.label_tokens.start, task.label_tokens.stop)
-        for rows, batch in self._batches(prompts, progress):
+
+        def answer_batch(rows: list[int], batch: Batch) -> None:
             hidden = self._layers(batch.ids, batch.segments)[torch.arange(len(rows)), batch.lengths - 1]  # [B, D]
             found[rows] = self.network.token_logits(hidden.float())[:, labels].softmax(-1).numpy()
+
+        self._each_batch(prompts, answer_batch, progress)
         return found
 
     @torch.inference_mode()
@@ -161,8 +168,32 @@ class FlowEncoder:
         texts = torch.stack(written, 1).tolist() if written else [[] for _ in range(n)]
         return [text[: text.index(end)] if end in text else text for text in texts]
 
-    def _batches(self, prompts: Sequence[Prompt], progress: Progress) -> Iterator[tuple[list[int], Batch]]:
-        """Row numbers and their batch, by falling length: what needs most memory comes first."""
+    def _each_batch(
+        self, prompts: Sequence[Prompt], work: Callable[[list[int], Batch], None], progress: Progress
+    ) -> None:
+        """Call `work` with each batch, several at once: two batches on a core each are done sooner than one on both."""
+        n_threads = torch.get_num_threads()
+        batches = list(self._batches(prompts))
+
+        @torch.inference_mode()
+        def alone(rows: list[int]) -> None:
+            work(rows, Batch.of([prompts[row] for row in rows]))
+
+        with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            pending = [pool.submit(alone, rows) for rows in batches]
+            done = 0
+            try:
+                for rows, future in zip(batches, pending, strict=True):
+                    future.result()
+                    done += len(rows)
+                    progress("reading with NetGPT", done, len(prompts))
+            finally:
+                for future in pending:
+                    future.cancel()
+                torch.set_num_threads(n_threads)  # what the workers set is where every later thread starts
+
+    def _batches(self, prompts: Sequence[Prompt]) -> Iterator[list[int]]:
+        """Row numbers of each batch, by falling length: what needs most memory and time comes first."""
         for number, prompt in enumerate(prompts):
             if not 1 <= len(prompt.ids) <= self.config.max_tokens:
                 raise ValueError(
@@ -172,9 +203,8 @@ class FlowEncoder:
         done = 0
         while done < len(order):
             rows = order[done : done + max(1, BATCH_TOKENS // len(prompts[order[done]].ids))]
-            yield rows, Batch.of([prompts[row] for row in rows])
+            yield rows
             done += len(rows)
-            progress("reading with NetGPT", done, len(order))
 
 
 @dataclasses.dataclass(frozen=True)

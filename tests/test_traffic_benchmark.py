@@ -1,0 +1,129 @@
+"""benchmarks.traffic: what its splits keep apart, what its options change, NetGPT's rows on a few flows."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+pytest.importorskip("sklearn")
+
+from benchmarks import traffic
+from benchmarks.labelled_flows import TaskSet, folds, tasks
+from benchmarks.traffic_rows import TITLES, Bench
+from core.ingest.flows import flow_statistics, read_flows
+from core.networks.answers import GENERATION
+from core.tokenization.hex_text import FIRST_BYTE
+
+ROOT = Path(__file__).resolve().parents[1]
+QUICK = "--pretrain-steps 1 --epochs 0.1 --least-steps 1 --max-tokens 60 --seeds 0"
+
+
+def options(kept: Path, extra: str = "") -> argparse.Namespace:
+    return traffic.arguments().parse_args(f"--kept {kept} {QUICK} {extra}".split())
+
+
+@pytest.fixture(scope="module")
+def labelled() -> tuple[pl.DataFrame, list]:
+    """48 flows of our own recording in 12 groups and 3 sources, every second one an attack."""
+    flows = [flow for flow, _ in zip(read_flows([ROOT / "sample_logs/traffic/val.pcap.gz"]), range(48), strict=False)]
+    rows = [
+        {
+            "set": "attack_licensed",
+            "label_device": "",
+            "label_proto": "",
+            "label_brand": "",
+            "label_attack": str(number % 2),
+            "attack_class": "scan" if number % 2 else "",
+            "group": f"g{number // 4}",
+            "source": f"s{number // 16}",
+            "statistics": [float(value) for value in flow_statistics(flow).values()],
+        }
+        for number, flow in enumerate(flows)
+    ]
+    return pl.DataFrame(rows), flows
+
+
+@pytest.fixture
+def attack(labelled: tuple[pl.DataFrame, list]) -> TaskSet:
+    return tasks(labelled[0], folds(labelled[0]), None)["attack"]
+
+
+def test_no_split_learns_from_or_pretrains_on_what_it_tests(
+    labelled: tuple[pl.DataFrame, list], attack: TaskSet
+) -> None:
+    table, fold = labelled[0], folds(labelled[0])
+    groups, sources = table["group"].to_numpy(), table["source"].to_numpy()
+    for by, apart in (("group", groups), ("inner", groups), ("source", sources)):
+        parts = traffic.splits(by, [0, 1, 2], table, fold, attack)
+        assert len(parts) == {"group": 3, "inner": 1, "source": 3}[by]
+        for part in parts:
+            assert part.tested.any()
+            assert part.learnt.any()
+            assert not set(apart[part.tested]) & set(apart[part.learnt])
+            if by != "inner":
+                assert part.unread[part.tested].all()
+            else:
+                assert not (part.tested | part.learnt)[fold == 0].any()
+                assert part.unread[fold == 0].all()
+
+
+def test_a_cap_is_spread_over_groups_of_all_sources(labelled: tuple[pl.DataFrame, list]) -> None:
+    capped = tasks(labelled[0], folds(labelled[0]), 6)["attack"]
+    assert np.unique(capped.labels, return_counts=True)[1].tolist() == [6, 6]
+    assert labelled[0]["group"].gather(capped.rows[capped.labels == "attack"]).n_unique() == 6
+    assert labelled[0]["source"].gather(capped.rows).n_unique() == 3
+
+
+def test_options_change_what_is_read(labelled: tuple[pl.DataFrame, list], attack: TaskSet, tmp_path: Path) -> None:
+    table, flows = labelled
+    rows = attack.rows[:4]
+
+    def texts(extra: str) -> list:
+        return Bench(options(tmp_path, extra), True, table, flows).texts(rows)
+
+    plain, wide = texts(""), texts("--unit-bytes 2")
+    assert max(max(text.ids) for text in wide) > FIRST_BYTE + 256 > max(max(text.ids) for text in plain)
+    assert [set(text.segments) for text in texts("--no-segments")] == [{0}] * 4
+    told = texts("--statistics")
+    assert all(len(text.ids) == len(text.segments) == len(text.offsets) <= 60 for text in told)
+    n_numbers = len(flow_statistics(flows[0]))
+    assert all(one.ids[n_numbers:] == other.ids[: 60 - n_numbers] for one, other in zip(told, plain, strict=True))
+
+    bench = Bench(options(tmp_path, "--no-prompts"), True, table, flows)
+    network, known_tasks = bench._random(0)
+    prompt = known_tasks.prompt(plain[0].ids, plain[0].segments, GENERATION, network.config)
+    assert prompt.ids.tolist() == plain[0].ids
+
+    hiding = Bench(options(tmp_path, "--hidden-share 0.5"), True, table, flows)
+    first, second = (hiding._hidden_in(plain, epoch, 0)[0].ids for epoch in (0, 1))
+    assert first != plain[0].ids != second != first
+
+
+def test_few_labels_are_spread_over_groups(
+    labelled: tuple[pl.DataFrame, list], attack: TaskSet, tmp_path: Path
+) -> None:
+    bench = Bench(options(tmp_path, "--learn-per-class 3"), True, *labelled)
+    few = bench._few(attack, np.arange(24), 0)
+    assert np.unique(attack.labels[few], return_counts=True)[1].tolist() == [3, 3]
+    groups = labelled[0]["group"].gather(attack.rows[few][attack.labels[few] == "attack"])
+    assert groups.n_unique() == 3
+
+
+def test_rows_of_netgpt_are_measured_and_read_back(
+    labelled: tuple[pl.DataFrame, list], attack: TaskSet, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    table, flows = labelled
+    bench = Bench(
+        options(tmp_path, "--readings 2 --hidden-share 0.1 --statistics --rows averaged scratch"), True, table, flows
+    )
+    parts = traffic.splits("inner", [], table, folds(table), attack)
+    traffic.report(bench, attack, parts, "inner")
+    first = capsys.readouterr().out
+    assert all(f"| {title} | " in first for title in (TITLES["averaged"], TITLES["scratch"]))
+    monkeypatch.setattr(bench, "predict", None)  # all of it is stored
+    traffic.report(bench, attack, parts, "inner")
+    again = capsys.readouterr().out
+    assert again in first
