@@ -275,7 +275,7 @@ class LogDetector:
             "is_anomaly": (score >= self.threshold_).astype(np.int8),
             **{f"raw_{name}": values for name, values in raw.items()},
             **calibrated,
-            "reason": reasons(batch, score, calibrated, self.fusion_, self.scorers_.get("tfidf")),
+            "reason": reasons(batch, score, calibrated, self.fusion_, self.scorers_.get("novelty")),
             "nearest": self._nearest(batch, score),
         }
 

@@ -1,12 +1,15 @@
 """Mass-weighted distances against a slow reading of the definition, one line at a time."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from core.records import EncodedBatch
 from core.scoring import neighbours
-from core.scoring.neighbours import MASS_SHARES, LineBank, euclidean
+from core.scoring.density import DensityScorer
+from core.scoring.neighbours import MASS_SHARES, LineBank, bank_texts, euclidean
 
 
 def reference_distance(
@@ -90,3 +93,37 @@ def test_a_bank_of_one_text() -> None:
         assert bank.line_distance(["only"], lambda rows: euclidean(point[rows], point)).tolist() == [0.0]
         assert bank.nearest_other(["only"], lambda rows: euclidean(point[rows], point)) == [None]
         assert bank.spread(lambda rows: euclidean(point[rows], point)) == 1.0
+
+
+def lines_of(counts: list[int]) -> EncodedBatch:
+    return EncodedBatch([f"text {i}" for i in range(len(counts))], np.array(counts), [""] * len(counts))
+
+
+def test_of_many_texts_a_draw_of_the_lines_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "MOST_TEXTS", 1_000)
+    counts = [50_000, 20_000, *[1] * 30_000]
+    texts, drawn, rows = bank_texts(lines_of(counts), seed=0)
+    assert len(texts) == pytest.approx(1_000, rel=0.1)
+    assert texts[:2] == ["text 0", "text 1"]  # what is frequent stays, and with its share
+    assert drawn[:2] / drawn.sum() == pytest.approx([0.5, 0.2], rel=0.1)
+    assert [f"text {row}" for row in rows] == texts
+    assert bank_texts(lines_of(counts), seed=0)[0] == texts
+
+
+def test_few_texts_are_all_kept() -> None:
+    texts, counts, rows = bank_texts(lines_of([3, 1, 2]), seed=0)
+    assert (texts, counts.tolist(), rows.tolist()) == (["text 0", "text 1", "text 2"], [3, 1, 2], [0, 1, 2])
+
+
+def test_distances_to_drawn_lines_are_near_those_to_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = lines_of([2_000] * 5 + [1] * 4_000)
+    batch = replace(batch, embeddings=np.random.default_rng(0).normal(size=(len(batch), 8)).astype(np.float32))
+    strange = replace(batch.take(np.array([7])), embeddings=np.full((1, 8), 3.0, np.float32))
+    of_all = DensityScorer().fit(batch)
+    monkeypatch.setattr(neighbours, "MOST_TEXTS", 500)
+    of_drawn = DensityScorer().fit(batch)
+    assert len(of_drawn.texts_) < 600
+    for asked in (batch.take(np.arange(5, 25)), strange):
+        assert of_drawn.score(asked).mean() == pytest.approx(of_all.score(asked).mean(), rel=0.1)
+    judged = batch.take(np.arange(5, 2_000))  # the bank holds but few of them
+    assert np.isfinite(of_drawn.forgetting(judged).score(strange)).all()

@@ -108,10 +108,17 @@ def test_tfidf_names_the_nearest_other_text() -> None:
     assert TfidfScorer().fit(batch("alone")).nearest(batch("alone")) == [None]
 
 
-def test_tfidf_names_the_words_that_only_this_text_has() -> None:
-    scorer = TfidfScorer().fit(batch("get /index.html", "get /shop/item"))
-    requests = batch("get /shop/<script> <script>", "get /index.html", "get /shop")
+def test_novelty_names_the_words_that_only_this_text_has() -> None:
+    scorer = NoveltyScorer().fit(batch("get /index.html", "get /shop/item"))
+    requests = ["get /shop/<script> <script>", "get /index.html", "get /shop"]
     assert scorer.unknown_terms(requests) == [["<", "script", ">"], ["index", ".", "html"], []]
+
+
+def test_a_word_judged_normal_is_no_longer_unknown() -> None:
+    scorer = NoveltyScorer().fit(batch("get /index.html", "get /shop/item"))
+    judged = scorer.vouched(batch("get /feed.xml"))
+    assert judged.unknown_terms(["get /feed.html"]) == [[]]
+    assert scorer.unknown_terms(["get /feed.html"]) == [["feed"]]
 
 
 def test_shape_tells_a_new_page_from_an_injection() -> None:

@@ -8,6 +8,8 @@ Distances to a share of all lines (Ramaswamy et al., SIGMOD 2000, with lines as 
 small groups of equal anomalies from hiding behind each other.
 
 A text that an analyst calls normal does vouch for itself: it weighs like an everyday one, VOUCHED_SHARE of the lines.
+
+Of more than MOST_TEXTS texts a draw of their lines is kept: time grows with the texts, not with their square.
 """
 
 from __future__ import annotations
@@ -31,6 +33,9 @@ VOUCHED_SHARE = 0.03
 
 DistanceRows = Callable[[np.ndarray], np.ndarray]
 """Given row numbers [b] of the queries, their distances [b, N] to every text of the bank, as a fresh array."""
+
+MOST_TEXTS = 20_000
+"""Texts that a bank is made of, about: of more, those that a draw of the lines holds."""
 
 _CHUNK_CELLS = 2_000_000  # distances held at a time: 16 MB, and about three times that while sorting
 _SPREAD_ROWS = 1_000  # texts whose distances to all others give the mean pairwise distance
@@ -172,14 +177,15 @@ def vouched_lines(n_lines: int) -> int:
 def lines_without(
     texts: list[str], counts: np.ndarray, forgotten: list[str], forgotten_counts: np.ndarray
 ) -> dict[str, int]:
-    """Lines of each text, in order, once those of others are taken away; texts without a line are left out.
+    """Lines of each text, in order, once those forgotten are taken away; texts without a line are left out.
 
     Raises:
         WorkbenchError: no line is left.
     """
     lines = dict(zip(texts, counts.tolist(), strict=True))
     for text, count in zip(forgotten, forgotten_counts.tolist(), strict=True):
-        lines[text] -= count
+        if text in lines:  # a bank of drawn lines may not hold it
+            lines[text] -= count
     if not (left := {text: count for text, count in lines.items() if count > 0}):
         raise WorkbenchError("every message learnt from is judged abnormal; nothing is left that says what is normal")
     return left
@@ -220,7 +226,7 @@ class EmbeddingNeighbours(BaseScorer):
             WorkbenchError: where the batch is empty or has no embeddings.
         """
         self.check_fit_input(batch)
-        self.texts_, self.counts_, rows = distinct_texts(batch)
+        self.texts_, self.counts_, rows = bank_texts(batch, self.seed)
         embeddings = embeddings_of(batch)[rows]
         self.center_ = embeddings.mean(axis=0, dtype=np.float64).astype(np.float32)
         centred = embeddings.astype(np.float64) - self.center_
@@ -306,6 +312,24 @@ def distinct_texts(batch: EncodedBatch) -> tuple[list[str], np.ndarray, np.ndarr
             rows.append(row)
         counts[text] = counts.get(text, 0) + count
     return list(counts), np.array(list(counts.values()), dtype=np.int64), np.array(rows, dtype=np.int64)
+
+
+def bank_texts(batch: EncodedBatch, seed: int) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """As `distinct_texts`, or of more than MOST_TEXTS about so many: those a draw of the lines holds, and lines drawn.
+
+    Each line is drawn with the same chance, so that a share of the lines drawn is, but for luck, that share of all.
+    """
+    texts, counts, rows = distinct_texts(batch)
+    if len(texts) <= MOST_TEXTS:
+        return texts, counts, rows
+    low, high = 0.0, 1.0
+    for _ in range(50):  # each halves what is not known of the chance
+        chance = (low + high) / 2
+        few = float((1 - (1 - chance) ** counts).sum()) < MOST_TEXTS
+        low, high = (chance, high) if few else (low, chance)
+    drawn = np.random.default_rng(seed).binomial(counts, low)
+    kept = np.flatnonzero(drawn)
+    return [texts[row] for row in kept], drawn[kept], rows[kept]
 
 
 def check_counts(texts: list[str], counts: np.ndarray) -> None:

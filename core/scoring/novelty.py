@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from typing import ClassVar, Self
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from core.records import EncodedBatch
 from core.scoring.neighbours import check_counts, distinct_texts, lines_without, vouched_lines
 from core.scoring.scorer import BaseScorer
+from core.scoring.tfidf import TfidfScorer
 
 _SEEN_ONCE = 0.5  # lines a text counts for where only its own line had it
 _RARITY = 0.02  # how far the rarest text seen is from the commonest, where 1 is a text never seen
@@ -46,8 +48,8 @@ class NoveltyScorer(BaseScorer):
         self.check_fitted()
         self.check_input(batch)
         other = copy.copy(self)
-        weight = float(vouched_lines(int(self._n_lines)) - 1)
-        other._lines_of = self._lines_of | {text: max(weight, self._lines_of.get(text, 0.0)) for text in batch.texts}
+        weight = vouched_lines(int(self._n_lines))
+        other._count({**self._lines_of, **{text: max(weight, self._lines_of.get(text, 0)) for text in batch.texts}})
         return other
 
     def forgetting(self, batch: EncodedBatch) -> Self:
@@ -74,8 +76,8 @@ class NoveltyScorer(BaseScorer):
         """
         self.check_fitted()
         self.check_input(batch)
-        lines = np.array([self._lines_of.get(text, 0.0) for text in batch.texts])
-        rarity = np.log(self._n_lines / np.maximum(lines, _SEEN_ONCE)) / np.log(self._n_lines / _SEEN_ONCE)
+        lines = np.array([self._lines_of.get(text, 0) for text in batch.texts], dtype=np.int64)
+        rarity = np.log(self._n_lines / np.maximum(lines - 1, _SEEN_ONCE)) / np.log(self._n_lines / _SEEN_ONCE)
         return np.where(lines > 0, _RARITY * rarity, 1.0)
 
     def known_share(self, texts: list[str], counts: np.ndarray) -> float:
@@ -84,6 +86,18 @@ class NoveltyScorer(BaseScorer):
         known = np.array([text in self._lines_of for text in texts], dtype=bool)
         return float(counts[known].sum() / max(int(counts.sum()), 1))
 
+    def unknown_terms(self, texts: list[str]) -> list[list[str]]:
+        """The words and punctuation marks of each text that no line of another text has, in order, each once."""
+        self.check_fitted()
+        return [
+            [
+                term
+                for term in dict.fromkeys(TfidfScorer.terms(text))
+                if self._lines_with.get(term, 0) == self._lines_of.get(text, 0)
+            ]
+            for text in texts
+        ]
+
     def check_values(self) -> None:
         """Texts and counts agree in number; builds what follows from them."""
         check_counts(self.texts_, self.counts_)
@@ -91,4 +105,12 @@ class NoveltyScorer(BaseScorer):
 
     def _index(self) -> None:
         self._n_lines = float(self.counts_.sum())
-        self._lines_of = dict(zip(self.texts_, np.maximum(self.counts_ - 1, _SEEN_ONCE).tolist(), strict=True))
+        self._count(dict(zip(self.texts_, self.counts_.tolist(), strict=True)))
+
+    def _count(self, lines_of: dict[str, int]) -> None:
+        """Lines of each text, and lines with each word."""
+        self._lines_of = lines_of
+        self._lines_with: Counter[str] = Counter()
+        for text, count in lines_of.items():
+            for term in set(TfidfScorer.terms(text)):
+                self._lines_with[term] += count

@@ -6,7 +6,7 @@ import numpy as np
 
 from core.records import EncodedBatch, Scorer
 from core.scoring.fusion import Fusion
-from core.scoring.tfidf import TfidfScorer
+from core.scoring.novelty import NoveltyScorer
 
 SEPARATOR = "; "
 NEW_WORDS = "words of no ordinary message: "
@@ -19,7 +19,7 @@ def reasons(
     score: np.ndarray,
     calibrated: dict[str, np.ndarray],
     fusion: Fusion,
-    tfidf: Scorer | None,
+    novelty: Scorer | None,
 ) -> list[str]:
     """Reasons of each text, "" for one that is nowhere near the threshold.
 
@@ -28,12 +28,12 @@ def reasons(
         score: [B] fused scores, 0 to 1.
         calibrated: scorer name to [B] scores, 0 to 1.
         fusion: fitted; its weights say what counts.
-        tfidf: fitted, to name the words of no ordinary message; or None.
+        novelty: fitted, to name the words of no ordinary message; or None.
     """
     near = np.flatnonzero(score >= fusion.threshold_ / 2)
     unknown: list[list[str]] = [[]] * len(near)
-    if isinstance(tfidf, TfidfScorer):
-        unknown = tfidf.unknown_terms(batch.take(near))
+    if isinstance(novelty, NoveltyScorer):
+        unknown = novelty.unknown_terms([batch.texts[row] for row in near])
     words = [""] * len(batch)
     for row, terms in zip(near, unknown, strict=True):
         if terms:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -198,10 +199,16 @@ class CountVectors(TermNeighbours):
         Returns:
             [N] 1 for a template that no known session holds, down to 0 for one that all of them hold.
         """
-        others = np.array([self._lines_with.get(template, 0) for template in templates], dtype=np.int64) - learnt
+        others = np.array([self._sessions_with.get(template, 0) for template in templates], dtype=np.int64) - learnt
         n_sessions = int(self.counts_.sum())
         weight: np.ndarray = 1.0 - np.log1p(np.maximum(others, 0)) / math.log1p(n_sessions)
         return weight
+
+    def _index(self) -> None:
+        super()._index()
+        self._sessions_with: Counter[str] = Counter()
+        for document, count in zip(self.texts_, self.counts_.tolist(), strict=True):
+            self._sessions_with.update(dict.fromkeys(self.terms(document), count))
 
     def score(self, batch: EncodedBatch) -> np.ndarray:
         """Distance within which KIN_SHARE of the known sessions lie, in mean pairwise distances.

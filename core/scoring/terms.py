@@ -20,7 +20,7 @@ import numpy as np
 from scipy import sparse
 
 from core.records import EncodedBatch
-from core.scoring.neighbours import LineBank, check_counts, distinct_texts
+from core.scoring.neighbours import LineBank, bank_texts, check_counts
 from core.scoring.scorer import BaseScorer
 
 
@@ -45,7 +45,7 @@ class TermNeighbours(BaseScorer):
             WorkbenchError: where the batch is empty.
         """
         self.check_fit_input(batch)
-        self.texts_, self.counts_, _ = distinct_texts(batch)
+        self.texts_, self.counts_, _ = bank_texts(batch, self.seed)
         self._index()
         self.spread_ = self._bank.spread(lambda rows: self._distances(self._vectors[rows]))
         return self
@@ -73,7 +73,6 @@ class TermNeighbours(BaseScorer):
         )
         other._vectors = sparse.vstack([former, other._unit_vectors(added)], format="csr")
         other._transposed = other._vectors.T.tocsr()
-        other._count_lines([Counter(self.terms(text)) for text in other.texts_])
         return other
 
     def forgetting(self, batch: EncodedBatch) -> Self:
@@ -87,7 +86,6 @@ class TermNeighbours(BaseScorer):
         other._bank, rows = self._bank.without(batch.texts, batch.counts)
         other.texts_, other.counts_, other._vectors = other._bank.texts, other._bank.counts, self._vectors[rows]
         other._transposed = other._vectors.T.tocsr()
-        other._count_lines([Counter(self.terms(text)) for text in other.texts_])
         return other
 
     def check_values(self) -> None:
@@ -103,18 +101,9 @@ class TermNeighbours(BaseScorer):
         seen_in = np.array(list(frequency.values()), dtype=np.float64)
         self._weights = np.sqrt(np.log((1 + len(documents)) / (1 + seen_in)) + 1)
         self._unknown_weight = math.sqrt(math.log(1 + len(documents)) + 1)
-        self._count_lines(documents)
         self._bank = LineBank(self.texts_, self.counts_)
         self._vectors = self._unit_vectors(documents)
         self._transposed = self._vectors.T.tocsr()
-
-    def _count_lines(self, documents: list[Counter[str]]) -> None:
-        """Lines of each text, and lines with each term."""
-        self._lines_of_text: Counter[str] = Counter()
-        self._lines_with: Counter[str] = Counter()
-        for text, document, count in zip(self.texts_, documents, self.counts_.tolist(), strict=True):
-            self._lines_of_text[text] += count
-            self._lines_with.update(dict.fromkeys(document, count))
 
     def _queries(self, batch: EncodedBatch) -> sparse.csr_array:
         self.check_fitted()

@@ -40,17 +40,3 @@ class TfidfScorer(TermNeighbours):
         """The nearest learnt text other than the text itself; None where there is no other."""
         vectors = self._queries(batch)
         return self._bank.nearest_other(batch.texts, lambda rows: self._distances(vectors[rows]))
-
-    def unknown_terms(self, batch: EncodedBatch) -> list[list[str]]:
-        """The words and punctuation marks of each text that no line of another text has, in order, each once."""
-        self.check_fitted()
-        self.check_input(batch)
-        own_lines = self._lines_of_text
-        return [
-            [
-                term
-                for term in dict.fromkeys(self.terms(text))
-                if self._lines_with.get(term, 0) == own_lines.get(text, 0)
-            ]
-            for text in batch.texts
-        ]

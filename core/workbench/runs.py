@@ -18,6 +18,7 @@ from core.detector import NEAREST_SHOWN, LogDetector
 from core.errors import WorkbenchError
 from core.records import Progress, no_progress
 from core.runner import Reading, SerialRunner
+from core.scoring.neighbours import MOST_TEXTS
 from core.scoring.novelty import NoveltyScorer
 from core.scoring.sessions import Sessions
 from core.store import AnswerCache, RunInfo, RunReader, RunWriter, Store, new_run_id
@@ -274,6 +275,11 @@ def _notes(reading: Reading, detector: LogDetector, model: str | None, context: 
         notes.append("No line names its source, so none could be judged in its context.")
     if reading.n_rejected:
         notes.append(f"{reading.n_rejected:,} lines were not read as their format says; they are kept and scored.")
+    if (n_learnt := int(detector.facts_["n_texts"])) > MOST_TEXTS:
+        notes.append(
+            f"Distances are to about {MOST_TEXTS:,} of the {n_learnt:,} messages learnt, drawn by their lines; which "
+            "messages and words are new is told from all."
+        )
     if len(reading.texts) > NEAREST_SHOWN:
         notes.append(f"The nearest normal line is shown for the {NEAREST_SHOWN:,} most abnormal messages.")
     return notes
