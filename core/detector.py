@@ -348,6 +348,11 @@ class LogDetector:
         """The fused score from which a line is flagged."""
         return self.fusion_.threshold_
 
+    @property
+    def precision_(self) -> str:
+        """What the network runs in on this processor, "bfloat16" or "float32"; "none" without a network."""
+        return "none" if self.encoder_ is None else self.encoder_.precision
+
     def _encoded(self, batch: EncodedBatch, progress: Progress) -> EncodedBatch:
         """The batch with what the network makes of it; equal texts of different levels are encoded once."""
         distinct = list(dict.fromkeys(batch.texts))
@@ -462,7 +467,7 @@ class LogDetector:
             "data_sha256": digest.hexdigest(),
             "seconds": round((dt.datetime.now(dt.UTC) - started).total_seconds(), 1),
             "threshold": self.threshold_,
-            "precision": "none" if self.encoder_ is None else self.encoder_.precision,
+            "precision": self.precision_,
             "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
         }
 

@@ -9,13 +9,17 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from core import workbench
 from core.cards import write_card
 from core.config import Config, NetworkConfig, TrainingConfig
 from core.detector import SCORE_TOLERANCE, LogDetector
 from core.errors import BundleError, InputError, JobCancelled
+from core.networks import encoder
 from core.scoring import SCORERS
 from core.tokenization.normalize import Normalizer
-from tests.builders import access_log
+from tests.builders import access_log, write_log
+
+ROOT = Path(__file__).resolve().parents[1]
 
 CONFIG = Config(
     network=NetworkConfig(vocab_size=600, hidden_size=32, n_layers=2, n_heads=2, max_tokens=64),
@@ -175,3 +179,21 @@ def test_answers_looked_up_give_the_same_scores(detector: LogDetector, new: tupl
     assert looked_up["score"].equals(scored["score"])
     strange = known.with_columns(pl.lit(0.123).alias("raw_knn"))
     assert detector.answers(texts, known=strange)["raw_knn"].to_list().count(0.123) == len(known)
+
+
+def test_without_bfloat16_the_shipped_model_decides_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = (ROOT / "sample_logs" / "web_access" / "test.txt").read_text().splitlines()[3_650:3_850]
+    here = LogDetector.load(ROOT / "models" / "base").score(texts_of(lines))
+    monkeypatch.setattr(encoder, "has_bfloat16", lambda: False)
+    elsewhere = LogDetector.load(ROOT / "models" / "base")
+    there = elsewhere.score(texts_of(lines))
+    assert elsewhere.precision_ == "float32"
+    assert 0 < here["is_anomaly"].sum() < len(here)
+    assert there["is_anomaly"].to_list() == here["is_anomaly"].to_list()
+    assert there["score"].to_numpy() == pytest.approx(here["score"].to_numpy(), abs=2e-3)
+
+
+def test_a_run_says_that_another_processor_learnt_the_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(encoder, "has_bfloat16", lambda: False)
+    info = workbench.score([write_log(tmp_path / "one.log", access_log(1)[0])], "base")
+    assert "The network ran in float32, the model was learnt in bfloat16: scores differ a little." in info.notes

@@ -1,8 +1,9 @@
 """Answers kept from one run to the next: a text that a bundle has judged before is looked up.
 
-home()/answers/<digest>/*.parquet, a folder a bundle and version of this code: the digest is of both, so that neither
-ever meets another's answers. Files are written under another name and renamed, and never changed: two processes may
-keep at once, and one that is killed leaves nothing that is read.
+home()/answers/<digest>/<precision>/*.parquet, a folder a bundle and version of this code: the digest is of both, so
+that neither ever meets another's answers, nor those of a processor that rounds otherwise. Files are written under
+another name and renamed, and never changed: two processes may keep at once, and one that is killed leaves nothing that
+is read.
 """
 
 from __future__ import annotations
@@ -32,10 +33,12 @@ class AnswerCache:
 
     Args:
         bundle: its folder.
+        precision: what the network runs in here (LogDetector.precision_).
     """
 
-    def __init__(self, bundle: Path) -> None:
-        self._folder = home() / "answers" / _digest(bundle)
+    def __init__(self, bundle: Path, precision: str) -> None:
+        self._bundle = _folder_of(bundle)
+        self._folder = self._bundle / precision
 
     def known(self, texts: pl.DataFrame) -> pl.DataFrame | None:
         """The answers kept of these texts (normalized_text, level_class), each once; None where there are none."""
@@ -44,7 +47,7 @@ class AnswerCache:
             return None
         wanted = texts.select(_KEY)
         with contextlib.suppress(OSError):
-            os.utime(self._folder)
+            os.utime(self._bundle)
         found = []
         for path in paths:
             try:
@@ -71,21 +74,26 @@ class AnswerCache:
         except (OSError, pl.exceptions.PolarsError):
             return
 
-    def forget(self) -> None:
-        """Remove what is kept of this bundle."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+    @staticmethod
+    def forget(bundle: Path) -> None:
+        """Remove what is kept of a bundle, in any precision."""
+        shutil.rmtree(_folder_of(bundle), ignore_errors=True)
 
     def _paths(self) -> list[Path]:
         return sorted(self._folder.glob("*.parquet")) if self._folder.is_dir() else []
 
     def _remove_others(self) -> None:
-        folders = sorted(self._folder.parent.iterdir(), key=lambda folder: folder.stat().st_mtime, reverse=True)
+        folders = sorted(self._bundle.parent.iterdir(), key=lambda folder: folder.stat().st_mtime, reverse=True)
         for folder in folders[MOST_BUNDLES:]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def _n_rows(path: Path) -> int:
     return int(pl.scan_parquet(path).select(pl.len()).collect().item())
+
+
+def _folder_of(bundle: Path) -> Path:
+    return home() / "answers" / _digest(bundle)
 
 
 def _digest(bundle: Path) -> str:

@@ -107,7 +107,7 @@ def delete_model(name: str) -> None:
     folder = _bundle_folder(name)
     if name in SHIPPED:
         raise BundleError(f"{name} came with the workbench and stays; remove {folder} by hand if you must")
-    AnswerCache(folder).forget()
+    AnswerCache.forget(folder)
     doomed = folder.with_name(f"{name}.old.tmp")  # renamed first: a half-deleted bundle is never seen
     try:
         shutil.rmtree(doomed, ignore_errors=True)
@@ -166,7 +166,7 @@ def train(
     folder = models_folder() / name
     detector.save(folder)
     if detector.learnt_ is not None:
-        AnswerCache(folder).keep(detector.learnt_)
+        AnswerCache(folder, detector.precision_).keep(detector.learnt_)
     write_card(folder, name, config, detector.facts_, detector.history_)
     return _model_info(folder)
 

@@ -172,7 +172,7 @@ def score(
         refuse_empty(reading, paths)
         if detector is None:
             detector = fitted(reading, config, progress, on_itself=True)
-        cache = None if model is None else AnswerCache(model_folder(model))
+        cache = None if model is None else AnswerCache(model_folder(model), detector.precision_)
         texts = answered(detector, reading.texts, cache, progress)
         progress("storing the run", 0, 1)
         sessions = session_threshold = None
@@ -271,6 +271,10 @@ def _notes(reading: Reading, detector: LogDetector, model: str | None, context: 
                 f"The model learnt the messages of only {known:.0%} of these lines: its false-alarm rate cannot hold "
                 "here. Train a model on normal lines of this system, or score the file against itself."
             )
+    if detector.precision_ != (learnt_in := detector.facts_["precision"]):
+        notes.append(
+            f"The network ran in {detector.precision_}, the model was learnt in {learnt_in}: scores differ a little."
+        )
     if context and reading.sessions is None:
         notes.append("No line names its source, so none could be judged in its context.")
     if reading.n_rejected:
