@@ -195,5 +195,5 @@ def test_without_bfloat16_the_shipped_model_decides_alike(monkeypatch: pytest.Mo
 
 def test_a_run_says_that_another_processor_learnt_the_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(encoder, "has_bfloat16", lambda: False)
-    info = workbench.score([write_log(tmp_path / "one.log", access_log(1)[0])], "base")
+    info = workbench.score([write_log(tmp_path / "one.log", access_log(1)[0])], str(ROOT / "models" / "base"))
     assert "The network ran in float32, the model was learnt in bfloat16: scores differ a little." in info.notes
