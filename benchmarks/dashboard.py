@@ -1,6 +1,6 @@
 """What a user waits for in the browser at a million lines, beside the plain Streamlit way in the same run.
 
-    python -m benchmarks.dashboard [--parts threshold explore upload] [--lines 1000000] [--flagged 100000]
+    python -m benchmarks.dashboard [--parts start threshold explore upload] [--lines 1000000] [--flagged 100000]
                                    [--points 5000 20000] [--gigabytes 1] [--repeats 7]
 
 The log is the one of benchmarks/speed.py, read as the workbench reads it; scores are drawn, so that exactly so many
@@ -24,8 +24,9 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ from benchmarks.speed import ROOT, machine, make_log, say
 from tests.browser.conftest import QUIET
 from tests.browser.install import installed
 
-PARTS = ("threshold", "explore", "upload")
+PARTS = ("start", "threshold", "explore", "upload")
 NOVEL = 0.02  # of lines: about 20,000 distinct messages in a million
 MOVES = 80  # of the line in one drag
 PLAIN = Path(__file__).with_name("dashboard_plain.py")
@@ -113,6 +114,9 @@ def cell(values: Sequence[float]) -> str:
 
 # ---- server and browser
 
+Serve = Callable[[], AbstractContextManager[tuple[str, psutil.Process]]]
+"""Starts a server of pages."""
+
 
 @contextmanager
 def serving(script: Path, *arguments: str, options: Sequence[str] = ()) -> Iterator[tuple[str, psutil.Process]]:
@@ -185,6 +189,17 @@ def box_of(locator: Locator) -> dict[str, float]:
 
 
 # ---- the parts
+
+
+def start_part(browser: Browser, ours: Serve, plain: Serve) -> list[Figure]:
+    """The address of a server that has served nobody yet is typed; its own start, until it listens, is apart."""
+    first = Figure("first page of a new server", 2_000)
+    for serve, text, times in ((ours, "Or look at a sample first", first.ours), (plain, "Start", first.plain)):
+        for _ in range(3):
+            with serve() as (address, _process), opened(browser, address) as page:
+                page.evaluate(f"arrived(null, () => document.body.innerText.includes('{text}'))")
+                times.append(float(page.evaluate("answer")))
+    return [first]
 
 
 def threshold_part(browser: Browser, ours: str, plain: str, repeats: int) -> list[Figure]:
@@ -361,12 +376,13 @@ def main() -> None:
         figures: list[Figure] = []
         browser = playwright.chromium.launch(executable_path=installed(), args=QUIET)
         plain_options = ("--server.maxUploadSize", "4000")
-        with (
-            serving(ROOT / "dashboard" / "app.py") as ours,
-            serving(PLAIN, str(folder / "home" / "runs"), options=plain_options) as plain,
-        ):
+        serve_ours = partial(serving, ROOT / "dashboard" / "app.py")
+        serve_plain = partial(serving, PLAIN, str(folder / "home" / "runs"), options=plain_options)
+        with serve_ours() as ours, serve_plain() as plain:
             for part in args.parts:
-                if part == "threshold":
+                if part == "start":
+                    found = start_part(browser, serve_ours, serve_plain)
+                elif part == "threshold":
                     found = threshold_part(browser, ours[0], plain[0], args.repeats)
                 elif part == "explore":
                     found = explore_part(browser, ours[0], plain[0], args.points, args.repeats)

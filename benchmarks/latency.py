@@ -1,11 +1,11 @@
-"""Latency of a single line: the one-line command cold, and POST /score_log warm over one kept-alive connection.
+"""Latency: commands cold, and POST /score_log warm over one kept-alive connection.
 
     python -m benchmarks.latency [--model base] [--log FILE ...] [--requests 400] [--runs 5]
 
 *known* texts were scored before by the same server (their lines are new: other addresses, numbers, times); *new* ones
 never were: each holds a word of random letters. Beside it, in the same run, what a plain service would do for each
 line, without HTTP: scikit-learn's TF-IDF and nearest neighbour; and one forward pass of a BERT-mini by Hugging Face,
-where TinyLogBERT makes five and scores with them. One thread everywhere.
+where TinyLogBERT makes three and scores with them. One thread everywhere.
 """
 
 from __future__ import annotations
@@ -99,6 +99,16 @@ def row(name: str, taken: Sequence[float]) -> None:
     print(f"| {name} | {len(taken)} | {p50:.1f} | {p95:.1f} | {p99:.1f} | {max(taken):.1f} |")
 
 
+def cold(command: Sequence[str], environment: dict[str, str], runs: int) -> list[float]:
+    """Seconds of a command in a process of its own; a first run fills the file cache and does not count."""
+    seconds = []
+    for _ in range(runs + 1):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, check=True)
+        seconds.append(time.perf_counter() - started)
+    return seconds[1:]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="base")
@@ -120,15 +130,12 @@ def main() -> None:
     print(f"Python {platform.python_version()}; model {args.model}; seed {SEED}")
     print(f"lines: {', '.join(log.parent.name or log.name for log in args.log) or 'synthetic access log'}\n")
 
-    cold = [sys.executable, "ai_detect_cli.py", "--log", "failed login", "--model", args.model]
-    seconds = []
-    for _ in range(args.runs + 1):
-        started = time.perf_counter()
-        subprocess.run(cold, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, check=True)
-        seconds.append(time.perf_counter() - started)
-    cold_s = seconds[1:]  # the first run fills the file cache
-    print(f"`ai_detect_cli.py --log` cold, {args.runs} runs: median {statistics.median(cold_s):.2f} s", end=", ")
-    print(f"slowest {max(cold_s):.2f} s\n")
+    for command in (["ai_detect_cli.py", "--log", "failed login", "--model", args.model], ["-m", "core", "--help"]):
+        seconds = cold(command, environment, args.runs)
+        print(
+            f"`{' '.join(command[:2])} …` cold, {args.runs} runs: median {statistics.median(seconds):.2f} s", end=", "
+        )
+        print(f"slowest {max(seconds):.2f} s\n")
 
     print("| one line, ms | requests | p50 | p95 | p99 | slowest |")
     print("|---|---|---|---|---|---|")
