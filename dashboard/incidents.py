@@ -66,8 +66,6 @@ def triage(run_id: str) -> None:
     """The list, the incident in view, its lines, and what is muted."""
     try:
         reader = run_reader(run_id)
-        if st.session_state.pop(f"judged_{run_id}", False):
-            st.rerun()  # the strip counts verdicts
         if found := problem(BOARD(run_id)):
             st.error(literal(found), icon=":material/error:")
         threshold = threshold_in_view(run_id)
@@ -94,6 +92,8 @@ def triage(run_id: str) -> None:
             )
             opened(reader, incidents, current, threshold, verdicts)
         muted_list(reader, threshold)
+        if st.session_state.pop(f"judged_{run_id}", False):
+            st.rerun()  # the strip counts verdicts; last, or a click that came with the verdict would be lost
     except WorkbenchError as error:
         st.error(literal(str(error)), icon=":material/error:")
 
