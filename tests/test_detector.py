@@ -1,12 +1,14 @@
 """The detector with its network: one small bundle fitted once, then what every later stage relies on."""
 
 import dataclasses
+import itertools
 import json
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from polars.testing import assert_frame_equal
 
 from core import workbench
@@ -93,6 +95,36 @@ def test_a_text_has_one_score_alone_and_in_a_crowd(detector: LogDetector, new: t
         assert alone["is_anomaly"] == together["is_anomaly"][row]
     backwards = detector.score(new[0].reverse())
     assert backwards["score"].reverse().to_list() == pytest.approx(together["score"].to_list(), abs=SCORE_TOLERANCE)
+
+
+def test_batch_size_threads_and_known_answers_change_no_score_and_no_decision(
+    detector: LogDetector, new: tuple[pl.DataFrame, np.ndarray]
+) -> None:
+    head, rest = '203.0.113.9 - - [10/Oct/2023:13:55:36 +0000] "GET /shop/', '.php HTTP/1.1" 200 5 "-" "-"'
+    names = map("".join, itertools.product("ghjklmnpqrstvwxy", repeat=3))  # no digit, no hexadecimal
+    texts = pl.concat([new[0], texts_of([f"{head}{name}{rest}" for name in names])])
+    texts = texts.unique("normalized_text", maintain_order=True).head(4_000)
+    assert len(texts) == 4_000
+
+    def scored(some: pl.DataFrame, n_threads: int = 2, known: pl.DataFrame | None = None) -> pl.DataFrame:
+        before = torch.get_num_threads()
+        torch.set_num_threads(n_threads)
+        try:
+            return detector.judged(some, detector.answers(some, known=known))
+        finally:
+            torch.set_num_threads(before)
+
+    together = scored(texts)
+    assert 0 < together["is_anomaly"].sum() < len(together)
+    rows = [*range(0, len(texts), 100), int(together["score"].arg_max() or 0)]
+    others = {
+        "one thread": (scored(texts, n_threads=1), together),
+        "half known": (scored(texts, known=detector.answers(texts.head(2_000))), together),
+        "one at a time": (pl.concat([scored(texts[row]) for row in rows]), together[rows]),
+    }
+    for way, (found, expected) in others.items():
+        assert found["is_anomaly"].to_list() == expected["is_anomaly"].to_list(), way
+        assert found["score"].to_list() == pytest.approx(expected["score"].to_list(), abs=SCORE_TOLERANCE), way
 
 
 def test_the_same_history_and_seed_give_the_same_detector(
