@@ -194,7 +194,7 @@ def box_of(locator: Locator) -> dict[str, float]:
 def start_part(browser: Browser, ours: Serve, plain: Serve) -> list[Figure]:
     """The address of a server that has served nobody yet is typed; its own start, until it listens, is apart."""
     first = Figure("first page of a new server", 2_000)
-    for serve, text, times in ((ours, "Or look at a sample first", first.ours), (plain, "Start", first.plain)):
+    for serve, text, times in ((ours, "Log file", first.ours), (plain, "Start", first.plain)):
         for _ in range(3):
             with serve() as (address, _process), opened(browser, address) as page:
                 page.evaluate(f"arrived(null, () => document.body.innerText.includes('{text}'))")
