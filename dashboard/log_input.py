@@ -24,17 +24,17 @@ def file_picker(welcome: str) -> Path | None:
     """The log to work on: what was uploaded or dropped, or a sample; None where none is chosen.
 
     Args:
-        welcome: what to do where there is no file yet, Markdown; nothing where it is empty.
+        welcome: what to do where only samples are offered and none is chosen, Markdown; nothing where it is empty.
     """
     files = offered_files()
-    if welcome and not any(file.brought != SAMPLE for file in files.values()):
-        st.markdown(welcome)
-    if not files:
-        return None
     if FILE_KEY not in st.session_state:  # dropped by Streamlit while another page was open
         st.session_state[FILE_KEY] = st.session_state.get(KEPT_FILE_KEY)
     if st.session_state[FILE_KEY] not in files:
         st.session_state[FILE_KEY] = None
+    if welcome and st.session_state[FILE_KEY] is None and all(file.brought == SAMPLE for file in files.values()):
+        st.markdown(welcome)
+    if not files:
+        return None
     chosen = st.selectbox(
         "Log file",
         list(files),
