@@ -74,6 +74,7 @@ def test_labels_choose_a_threshold_and_weights(browser: Browser, server: str, tm
     # By keyboard, by a rule, and by hand again, which leaves the rule.
     point.press("PageUp")
     assert at(point) == pytest.approx(dragged + 0.01)
+    expect(page.get_by_text(f"At {at(point):.4f} the labelled lines cost")).to_be_visible()  # else it leaves the rule
     view.settle()
     page.get_by_text("Recall at least").click()
     expect(page.get_by_label("Percent")).to_be_visible()

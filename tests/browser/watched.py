@@ -44,9 +44,10 @@ class Watched:
         expect(self.page.get_by_text(re.compile(rf"^Rows 1 to \d+ of {n_found:,}$"))).to_be_visible()
 
     def settle(self) -> None:
-        """Wait until the server's answer is on the page."""
-        self.page.wait_for_timeout(300)
-        expect(self.page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]')).to_be_visible()
+        """Wait until the server's answer is on the page: at rest twice, for a busy server may begin late."""
+        for _ in range(2):
+            self.page.wait_for_timeout(300)
+            expect(self.page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]')).to_be_visible()
 
     def picture(self, name: str) -> None:
         if SCREENSHOTS:
