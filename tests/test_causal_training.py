@@ -84,6 +84,25 @@ def _through_half(network: NetGpt) -> NetGpt:
     return network.half().float()
 
 
+def test_a_step_on_two_cores_is_the_step_on_one() -> None:
+    """A part of the batch on each: their sum may only be rounded otherwise."""
+    n_threads, found = torch.get_num_threads(), []
+    try:
+        for n in (1, 2):
+            torch.set_num_threads(n)
+            found.append(learn(max_steps=1, evaluate_every=1))
+            assert torch.get_num_threads() == n
+    finally:
+        torch.set_num_threads(n_threads)
+    (one, history), (two, history_of_two) = found
+    assert losses(history)[0] == pytest.approx(losses(history_of_two)[0], abs=2e-3)
+    start = random_netgpt(SHAPE, 0)
+    for first, a, b in zip(start.parameters(), one.parameters(), two.parameters(), strict=True):
+        moved, moved_by_two = (a - first).flatten(), (b - first).flatten()
+        if moved.norm():  # AdamW's first step is the sign of a gradient: what is nearly 0 may go either way
+            assert torch.cosine_similarity(moved, moved_by_two, dim=0) > 0.9
+
+
 def test_cancelled_and_resumed_it_is_as_in_one_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY", 4)
     whole, history = learn()

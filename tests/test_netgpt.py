@@ -138,6 +138,7 @@ def test_the_presets_have_the_sizes_they_promise() -> None:
             name: sum(weight.numel() for weight in NetGpt(NetGptConfig(vocab_size=300, **shape)).parameters())
             for name, shape in PRESETS.items()
         }
+    assert 0.8e6 < sizes["tiny"] < 1e6
     assert 3e6 < sizes["small"] < 4e6
     assert 80e6 < sizes["base"] < 90e6
 

@@ -65,7 +65,7 @@ def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @traffic.command()
 @click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
 @click.option(
-    "--preset", type=click.Choice(["small", "base"]), default="small", show_default=True, help="Of the network."
+    "--preset", type=click.Choice(["tiny", "small", "base"]), default="small", show_default=True, help="Of the network."
 )
 @click.option("--unit-bytes", type=click.Choice(["1", "2"]), default="1", show_default=True, help="Bytes a token.")
 @click.option("--raw", is_flag=True, help="Do not mask addresses, ports and what else names endpoints and moments.")

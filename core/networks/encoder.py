@@ -13,13 +13,13 @@ import copy
 import dataclasses
 import functools
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from core.networks.cores import cores
 from core.networks.masked_passes import N_PASSES, MaskedPasses, masked_passes, most_read
 from core.networks.packed_layers import PackedHead, PackedLayers
 from core.networks.tinylogbert import CLS_ID, MASK_ID, PAD_ID, SEP_ID, SPECIAL_TOKENS, TinyLogBert
@@ -299,8 +299,7 @@ def has_bfloat16() -> bool:
 
 
 def _run(jobs: Sequence[_Job], n_texts: int, progress: Progress) -> None:
-    """Do all jobs, several at once: two batches on a core each are done sooner than one on both."""
-    n_threads = torch.get_num_threads()
+    """Do all jobs, several at once."""
     jobs = jobs[::-1]  # the long texts first: threads end at about the same time
     n_rows, n_done = sum(rows for rows, _ in jobs), 0
 
@@ -309,7 +308,7 @@ def _run(jobs: Sequence[_Job], n_texts: int, progress: Progress) -> None:
         n_done += rows
         progress("reading with TinyLogBERT", n_texts * n_done // n_rows, n_texts)
 
-    if n_threads == 1 or len(jobs) == 1:
+    if torch.get_num_threads() == 1 or len(jobs) == 1:
         for rows, work in jobs:
             work()
             done(rows)
@@ -319,16 +318,11 @@ def _run(jobs: Sequence[_Job], n_texts: int, progress: Progress) -> None:
     def alone(work: Callable[[], None]) -> None:
         work()
 
-    with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with cores() as pool:
         pending = [pool.submit(alone, work) for _, work in jobs]
-        try:
-            for (rows, _), future in zip(jobs, pending, strict=True):
-                future.result()
-                done(rows)
-        finally:
-            for future in pending:
-                future.cancel()
-            torch.set_num_threads(n_threads)  # what the workers set is where every later thread starts
+        for (rows, _), future in zip(jobs, pending, strict=True):
+            future.result()
+            done(rows)
 
 
 def _table(ids: Sequence[Sequence[int]], texts: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from core.networks.answers import Prompt, Task
+from core.networks.cores import cores
 from core.networks.encoder import has_bfloat16
 from core.networks.netgpt import Cache, NetGpt
 from core.records import Progress, no_progress
@@ -171,26 +171,20 @@ class FlowEncoder:
     def _each_batch(
         self, prompts: Sequence[Prompt], work: Callable[[list[int], Batch], None], progress: Progress
     ) -> None:
-        """Call `work` with each batch, several at once: two batches on a core each are done sooner than one on both."""
-        n_threads = torch.get_num_threads()
+        """Call `work` with each batch, several at once."""
         batches = list(self._batches(prompts))
 
         @torch.inference_mode()
         def alone(rows: list[int]) -> None:
             work(rows, Batch.of([prompts[row] for row in rows]))
 
-        with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        with cores() as pool:
             pending = [pool.submit(alone, rows) for rows in batches]
             done = 0
-            try:
-                for rows, future in zip(batches, pending, strict=True):
-                    future.result()
-                    done += len(rows)
-                    progress("reading with NetGPT", done, len(prompts))
-            finally:
-                for future in pending:
-                    future.cancel()
-                torch.set_num_threads(n_threads)  # what the workers set is where every later thread starts
+            for rows, future in zip(batches, pending, strict=True):
+                future.result()
+                done += len(rows)
+                progress("reading with NetGPT", done, len(prompts))
 
     def _batches(self, prompts: Sequence[Prompt]) -> Iterator[list[int]]:
         """Row numbers of each batch, by falling length: what needs most memory and time comes first."""
@@ -239,6 +233,11 @@ class Batch:
         lengths = torch.tensor([len(prompt.ids) for prompt in prompts])
         answers = torch.tensor([prompt.answer for prompt in prompts])
         return cls(torch.from_numpy(ids), torch.from_numpy(segments), lengths, answers)
+
+    def split(self, n: int) -> list[Batch]:
+        """At most n batches of about as many rows; padded as this one is."""
+        fields = [getattr(self, field.name) for field in dataclasses.fields(self)]
+        return [Batch(*(field[start::n] for field in fields)) for start in range(min(n, len(self.ids)))]
 
     def to(self, device: torch.device) -> Batch:
         """The same on another device."""

@@ -14,6 +14,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from torch import Tensor, nn
 
 from core.errors import InputError, WorkbenchError
 from core.networks.answers import Prompt
+from core.networks.cores import cores
 from core.networks.encoder import has_bfloat16
 from core.networks.flow_encoder import Batch
 from core.networks.netgpt import NetGpt
@@ -128,22 +130,23 @@ def fit(
             _tell(entry, measure)
     looks = [Batch.of([held_back[row] for row in rows]) for rows in _in_batches(held_back, config.batch_tokens, None)]
     losses: list[float] = []
-    for batch in _batches(epoch, first, config, seed, state.step):
-        if state.stopped or state.step >= config.max_steps:
-            break
-        losses.append(state.learn(batch.to(device), loss))
-        if not math.isfinite(losses[-1]):
-            raise WorkbenchError(
-                f"training failed: the loss is not a number at learning_rate {config.learning_rate}; lower it"
-            )
-        if state.step % config.evaluate_every == 0 or state.step == config.max_steps:
-            state.look([batch.to(device) for batch in looks], loss, float(np.mean(losses)))
-            _tell(state.history[-1], measure)
-            losses.clear()
-        # Saved only where the mean of losses starts anew: it is no part of the state.
-        if checkpoints is not None and not losses and state.step - state.saved_step >= SAVE_EVERY:
-            state.save(checkpoints, fingerprint)
-        progress(step_name, state.step, config.max_steps)
+    with cores() as pool:
+        for batch in _batches(epoch, first, config, seed, state.step):
+            if state.stopped or state.step >= config.max_steps:
+                break
+            losses.append(state.learn(batch.to(device), loss, pool))
+            if not math.isfinite(losses[-1]):
+                raise WorkbenchError(
+                    f"training failed: the loss is not a number at learning_rate {config.learning_rate}; lower it"
+                )
+            if state.step % config.evaluate_every == 0 or state.step == config.max_steps:
+                state.look([batch.to(device) for batch in looks], loss, float(np.mean(losses)), pool)
+                _tell(state.history[-1], measure)
+                losses.clear()
+            # Saved only where the mean of losses starts anew: it is no part of the state.
+            if checkpoints is not None and not losses and state.step - state.saved_step >= SAVE_EVERY:
+                state.save(checkpoints, fingerprint)
+            progress(step_name, state.step, config.max_steps)
     trained = copy.deepcopy(network)
     trained.load_state_dict({name: weight.half().float().cpu() for name, weight in state.best.items()})
     return trained.eval(), state.history
@@ -162,6 +165,7 @@ class _State:
         self.optimizer = torch.optim.AdamW(
             groups, lr=config.learning_rate, betas=BETAS, weight_decay=config.weight_decay, fused=True
         )
+        self.n_parts = torch.get_num_threads() if weights[True][0].device.type == "cpu" else 1  # of a batch
         self.step = self.best_step = self.saved_step = 0
         self.best_loss = math.inf
         self.best = _copied(network.state_dict())
@@ -175,29 +179,42 @@ class _State:
         since = self.step - self.best_step
         return math.isfinite(self.best_loss) and since >= self.config.patience * self.config.evaluate_every
 
-    def learn(self, batch: Batch, loss: Loss) -> float:
+    def learn(self, batch: Batch, loss: Loss, pool: Executor) -> float:
+        """One step; a part of the batch on each core."""
         rate = self._learning_rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        with _mixed(batch.ids.device):
-            total, n = loss(self.network, batch)
-        mean = total / n
-        self.optimizer.zero_grad(set_to_none=True)
-        mean.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_NORM)
+        weights = list(self.network.parameters())
+
+        def gradients(part: Batch) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+            with _mixed(part.ids.device):
+                total, n = loss(self.network, part)
+            return total.detach(), n, torch.autograd.grad(total, weights, materialize_grads=True)
+
+        totals, counts, found = zip(*pool.map(gradients, batch.split(self.n_parts)), strict=True)
+        n = sum(counts)
+        for weight, *parts in zip(weights, *found, strict=True):
+            weight.grad = sum(parts[1:], parts[0]) / n
+        torch.nn.utils.clip_grad_norm_(weights, GRADIENT_NORM)
         self.optimizer.step()
         self.step += 1
-        return mean.item()
+        return float(sum(totals) / n)
 
-    @torch.no_grad()
-    def look(self, held_back: list[Batch], loss: Loss, train_loss: float) -> None:
+    def look(self, held_back: list[Batch], loss: Loss, train_loss: float, pool: Executor) -> None:
+        """Note how well held-back prompts are foretold; a batch on each core."""
+
+        @torch.no_grad()
+        def measured(batch: Batch) -> tuple[float, float]:
+            with _mixed(batch.ids.device):
+                total, n = loss(self.network, batch)
+            return total.item(), n.item()
+
         found = None
         if held_back:
             self.network.eval()
-            with _mixed(held_back[0].ids.device):
-                sums = [loss(self.network, batch) for batch in held_back]
+            totals, counts = zip(*pool.map(measured, held_back), strict=True)
             self.network.train()
-            found = float(sum(total.item() for total, _ in sums) / sum(n.item() for _, n in sums))
+            found = float(sum(totals) / sum(counts))
         if found is None or found < self.best_loss - self.config.min_improvement:
             self.best_loss = math.inf if found is None else found
             self.best_step = self.step
@@ -306,7 +323,8 @@ def _in_batches(prompts: Sequence[Prompt], batch_tokens: int, draw: np.random.Ge
 def _mixed(device: torch.device) -> contextlib.AbstractContextManager[object]:
     """bfloat16 products where the processor has them; weights and moments stay float32."""
     able = torch.cuda.is_bf16_supported() if device.type == "cuda" else has_bfloat16()
-    return torch.autocast(device.type, torch.bfloat16, enabled=able)
+    # Every weight is used once a step: nothing is gained by the cache, and cores would share it.
+    return torch.autocast(device.type, torch.bfloat16, enabled=able, cache_enabled=False)
 
 
 def _tell(entry: dict[str, float | None], measure: Measure) -> None:
