@@ -24,8 +24,8 @@ from core.errors import InputError
 from core.jobs import JobRun
 
 with JobRun(sys.argv[1]) as job:
-    run = home() / "runs" / (job.spec.get("run_id", "none") + ".tmp")
-    run.mkdir(parents=True)
+    for kind in ("runs", "flow_runs"):
+        (home() / kind / (job.spec.get("run_id", "none") + ".tmp")).mkdir(parents=True)
     {body}
 """
 
@@ -117,7 +117,7 @@ def test_a_killed_job_is_shown_as_failed_and_leaves_no_run(home: Path) -> None:
     found = jobs.wait(job_id, 5)
     assert found.state == "failed"
     assert "ended unexpectedly" in found.message and "Start it again" in found.message
-    assert not (home / "runs" / "r1.tmp").exists()
+    assert not (home / "runs" / "r1.tmp").exists() and not (home / "flow_runs" / "r1.tmp").exists()
     assert json.loads((home / "jobs" / job_id / "state.json").read_text())["state"] == "failed"
 
 
@@ -198,7 +198,7 @@ def test_errors_are_told(home: Path, failure: str, message: str) -> None:
 
 
 def test_finished_runs_survive_the_failure_of_their_job(home: Path) -> None:
-    job_id = start('run.rename(home() / "runs" / "r1")\nraise KeyError("late")')
+    job_id = start('(home() / "runs" / "r1.tmp").rename(home() / "runs" / "r1")\nraise KeyError("late")')
     assert jobs.wait(job_id, 20).state == "failed"
     assert (home / "runs" / "r1").exists()
 

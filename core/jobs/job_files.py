@@ -94,7 +94,8 @@ def remove_unfinished_run(folder: Path) -> None:
     except (WorkbenchError, KeyError, AttributeError):
         return
     if isinstance(run_id, str) and _ID.fullmatch(run_id):
-        shutil.rmtree(home() / "runs" / f"{run_id}.tmp", ignore_errors=True)
+        for kind in ("runs", "flow_runs"):
+            shutil.rmtree(home() / kind / f"{run_id}.tmp", ignore_errors=True)
 
 
 def job_process(folder: Path) -> psutil.Process | None:

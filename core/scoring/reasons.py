@@ -36,8 +36,9 @@ def reasons(
         unknown = novelty.unknown_terms([batch.texts[row] for row in near])
     words = [""] * len(batch)
     for row, terms in zip(near, unknown, strict=True):
-        if terms:
-            words[row] = NEW_WORDS + ", ".join(term[:WORD_CHARS] for term in terms[:N_WORDS])
+        if terms:  # a comma between them would be taken for one of them; a semicolon ends the part, so it is last
+            named = sorted(terms[:N_WORDS], key=";".__eq__)
+            words[row] = NEW_WORDS + " ".join(term[:WORD_CHARS] for term in named)
     return _worded(words, batch.levels, score, calibrated, fusion)
 
 
