@@ -10,7 +10,7 @@ from core import workbench
 from core.errors import WorkbenchError
 from dashboard.escaping import literal
 from dashboard.loss_curve import loss_curve
-from dashboard.session import DATA_PAGE, TRAFFIC_PAGE, age_text, duration_text, open_run, size_text
+from dashboard.session import COMPARE_PAGE, DATA_PAGE, TRAFFIC_PAGE, age_text, duration_text, open_run, size_text
 
 WATCH_SECONDS = 1.0  # between two looks at a running job
 EARLIER_JOBS = 8  # listed
@@ -104,7 +104,13 @@ def ended_card(job: workbench.JobStatus) -> None:
                 st.markdown(f"**{literal(job.title)}**: {job.state}", width="stretch")
             run_id = job.result.get("run_id")
             open_key = f"open_{job.job_id}"
-            if run_id and st.button("See abnormal lines", type="primary", icon=":material/tune:", key=open_key):
+            before = job.result.get("rescored_from")
+            if before and st.button(
+                "See what changed", type="primary", icon=":material/compare_arrows:", key=f"changed_{job.job_id}"
+            ):
+                st.switch_page(COMPARE_PAGE, query_params={"run": run_id, "with": before})
+            kind = "secondary" if before else "primary"
+            if run_id and st.button("See abnormal lines", type=kind, icon=":material/tune:", key=open_key):
                 open_run(run_id)
             if (capture := job.result.get("flow_run_id")) and st.button(
                 "See its flows", type="primary", icon=":material/lan:", key=open_key

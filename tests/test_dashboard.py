@@ -184,6 +184,21 @@ def test_a_job_that_ended_badly_is_shown_with_its_reason(home: Path, app: AppTes
     assert again == "Run again"
 
 
+def test_a_job_that_scored_anew_leads_to_what_changed(home: Path, app: AppTest) -> None:
+    stored_run("before")
+    workbench.set_verdict("before", [100], "normal")
+    stored_run("after")
+    now = datetime.now(UTC).isoformat()
+    result = {"run_id": "after", "rescored_from": "before"}
+    job = workbench.JobStatus("j1", "rescore", "Re-score", now, state="done", result=result, finished_utc=now)
+    (home / "jobs" / "j1").mkdir(parents=True)
+    (home / "jobs" / "j1" / "state.json").write_text(json.dumps(vars(job)))
+    app.run()
+    app.button("changed_j1").click().run()
+    assert not app.exception
+    assert app.selectbox("other_after").value == "before"
+
+
 def test_past_runs_are_listed(app: AppTest):
     stored_run(n_lines=100)
     app.run()

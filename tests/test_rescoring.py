@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from core import workbench
+from core import jobs, workbench
 from core.cli import main
 from core.config import Config
 from core.detector import LogDetector
@@ -206,6 +206,15 @@ def test_a_job_scores_anew_and_a_training_leaves_out_what_was_judged_abnormal(
     steps: list[str] = []
     again = workbench.rescore(info.run_id, str(spec["run_id"]), lambda step, *_: steps.append(step))
     assert again.run_id == spec["run_id"] and "scoring with shape" in steps
+
+
+def test_a_job_scores_anew_and_names_the_run_it_started_from(tmp_path: Path) -> None:
+    info = scored(tmp_path)
+    judge(info.run_id, LABELS.index(1) + 1, "normal")
+    done = jobs.wait(workbench.start_rescoring(info.run_id), 120)
+    assert done.state == "done", done.message
+    assert done.result["rescored_from"] == info.run_id
+    assert workbench.run(done.result["run_id"]).info.rescored_from == info.run_id
 
 
 def test_messages_left_out_are_not_learnt_nor_the_sessions_that_hold_one(tmp_path: Path) -> None:

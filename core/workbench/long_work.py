@@ -78,7 +78,8 @@ def run_job(job_id: str) -> None:
             work.done({"map_of": spec["map_of"], "method": spec["method"]})
             return
         if work.kind == "rescore":
-            work.done({"run_id": rescore(spec["rescored_from"], spec["run_id"], work.progress).run_id})
+            again = rescore(spec["rescored_from"], spec["run_id"], work.progress)
+            work.done({"run_id": again.run_id, "rescored_from": spec["rescored_from"]})
             return
         if work.kind == "traffic":
             info_of_flows = score_capture(spec["captures"], spec["model"], spec["run_id"], progress=work.progress)
