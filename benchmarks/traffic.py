@@ -37,7 +37,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.metrics import f1_score, roc_auc_score
 
 from benchmarks.labelled_flows import N_FOLDS, TaskSet, folds, labelled_flows, tasks
-from benchmarks.traffic_rows import TITLES, TREE_BYTES, TREE_PACKETS, Bench, Split, digest
+from benchmarks.traffic_rows import TITLES, TREE_BYTES, TREE_PACKETS, Bench, Split, compile_training, digest
 from core.networks.netgpt import PRESETS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -163,6 +163,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--kept", type=Path, default=Path(tempfile.gettempdir()) / "tinylogbert-traffic")
     netgpt = parser.add_argument_group("NetGPT")
     netgpt.add_argument("--preset", default="small", choices=list(PRESETS))
+    netgpt.add_argument("--compile", action="store_true", help="train a third faster; needs a C++ compiler")
     netgpt.add_argument("--max-tokens", type=int, default=256)
     netgpt.add_argument("--max-packets", type=int, default=8)
     netgpt.add_argument("--unit-bytes", type=int, default=1, choices=(1, 2))
@@ -188,6 +189,8 @@ def main() -> None:
     if not options.data.exists():
         raise SystemExit(f"{options.data}: not here; this benchmark needs the shared captures")
     options.kept.mkdir(parents=True, exist_ok=True)
+    if options.compile:
+        compile_training()
     table, flows = labelled_flows(options.data)
     fold = folds(table)
     chosen = {name: task for name, task in tasks(table, fold, options.flows_per_class).items() if name in options.tasks}
@@ -196,30 +199,36 @@ def main() -> None:
         if options.leak and "device" in chosen and not masked:
             print(leak(bench, chosen["device"], fold))
         for by in options.by:
-            for task in chosen.values():
-                if by == "source" and task.name != "attack":
-                    continue
-                report(bench, task, splits(by, options.folds, table, fold, task), by)
+            asked = [task for task in chosen.values() if by != "source" or task.name == "attack"]
+            columns = {
+                task.name: report(bench, task, splits(by, options.folds, table, fold, task), by) for task in asked
+            }
+            if len(columns) > 1:
+                told = {TITLES[row]: [column[row] for column in columns.values()] for row in options.rows}
+                print(f"\nmacro-F1, {'masked' if masked else 'raw'}, by {by}\n")
+                print(markdown(["row", *columns], told))
 
 
-def report(bench: Bench, task: TaskSet, parts: list[Split], by: str) -> None:
-    """The table of one task."""
-    lines = []
+def markdown(names: Sequence[str], rows: dict[str, list[str]]) -> str:
+    """A table, a line each row."""
+    lines = [f"| {' | '.join([title, *cells])} |" for title, cells in rows.items()]
+    return "\n".join([f"| {' | '.join(names)} |", "|" + "---|" * len(names), *lines])
+
+
+def report(bench: Bench, task: TaskSet, parts: list[Split], by: str) -> dict[str, str]:
+    """Print the table of one task; macro-F1 of each row, and how far it goes up and down with the seeds."""
+    rows, found = {}, {}
     for row in bench.options.rows:
         answers = [measured(bench, row, task, parts, seed) for seed in bench.options.seeds]
         means = [answer.macro_f1(~answer.background) for answer in answers]
         new = [answer.macro_f1(answer.new & ~answer.background) for answer in answers]
         low, high = answers[0].interval()
-        cells = [
-            TITLES[row],
-            f"{np.mean(means):.3f} ± {np.std(means):.3f}",
-            f"{low:.3f} to {high:.3f}",
-            f"{np.mean(new):.3f}",
-        ]
+        found[row] = f"{np.mean(means):.3f} ± {np.std(means):.3f}"
+        cells = [found[row], f"{low:.3f} to {high:.3f}", f"{np.mean(new):.3f}"]
         if task.name == "attack":
             apart = [_within_captures(answer) for answer in answers]
             cells += [f"{np.mean([f1 for f1, _ in apart]):.3f}", f"{np.mean([auc for _, auc in apart]):.3f}"]
-        lines.append("| " + " | ".join(cells) + " |")
+        rows[TITLES[row]] = cells
     first = answers[0]
     names = ["row", "macro-F1 ± seeds", "95 % over groups", "new"]
     names += ["background, macro-F1", "background, ROC-AUC"] if task.name == "attack" else []
@@ -228,8 +237,8 @@ def report(bench: Bench, task: TaskSet, parts: list[Split], by: str) -> None:
         f"{len(set(task.labels))} classes; {', '.join(part.name for part in parts)} tested: {len(first.labels)} flows "
         f"({first.new.sum()} new), {len(set(first.groups))} groups, seeds {bench.options.seeds}\n"
     )
-    print("| " + " | ".join(names) + " |\n|" + "---|" * len(names))
-    print("\n".join(lines), flush=True)
+    print(markdown(names, rows), flush=True)
+    return found
 
 
 def _within_captures(answers: Answers) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import hashlib
 import json
 import shutil
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
@@ -22,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks.labelled_flows import TaskSet
 from core.networks.answers import GENERATION, PROMPT_TOKENS, Prompt, Tasks
 from core.networks.flow_encoder import FlowEncoder
-from core.networks.netgpt import PRESETS, NetGpt, NetGptConfig, random_netgpt
+from core.networks.netgpt import PRESETS, Cache, NetGpt, NetGptConfig, random_netgpt
 from core.records import Flow
 from core.tokenization.hex_text import FIRST_BYTE, HIDDEN, MASK, TSK, FlowTokenizer, FlowTokens
 from core.training.answering import AnsweringConfig, finetune
@@ -276,6 +278,21 @@ class _Unprompted(Tasks):
         prompt = super().prompt(ids, segments, name, config)
         flow = slice(2, 2 + min(len(ids), config.max_tokens - PROMPT_TOKENS))
         return prompt._replace(ids=prompt.ids[flow], segments=prompt.segments[flow])
+
+
+@functools.cache
+def compile_training() -> None:
+    """Fuse what a block does between its products; answers are given as ever."""
+    block = type(random_netgpt(NetGptConfig(1, 2, 1, 1), 0).transformer["h"][0])
+    eager = block.forward
+    fused = torch.compile(lambda block, hidden: eager(block, hidden, None, 0), dynamic=True)
+
+    def forward(self: torch.nn.Module, hidden: torch.Tensor, cache: Cache | None, number: int) -> torch.Tensor:
+        if self.training and torch.is_grad_enabled():
+            return fused(self, hidden)
+        return eager(self, hidden, cache, number)
+
+    block.forward = forward
 
 
 def digest(described: dict[str, Any]) -> str:
