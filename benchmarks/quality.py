@@ -4,7 +4,9 @@
 
 The tests are those of benchmarks/families.py. Labels are read to measure, never to fit or to set a threshold. Rows
 beside the scorers: the fused score; without severity; of the scorers that need no network; with a network of random
-weights in place of the trained one. Session tests are measured by session.
+weights in place of the trained one. Session tests are measured by session. "In context": lines raised by the other
+lines of their source, as the Data page does unless told otherwise; those without one, and sessions, stay as they are.
+The ceiling is what one who knew the label of every text (or of every session's count vector) would reach alone.
 
 "Honest" is the fused score under the weights that were best, of 300 drawn at random and the default, on the *other*
 families (the mean over families of their tests' PR-AUC): no label of a family has a say in its own row.
@@ -28,23 +30,27 @@ import polars as pl
 
 from benchmarks.baselines import baselines
 from benchmarks.families import APART, FAMILIES, Test
-from core.config import Config
+from core.config import Config, ReadConfig
 from core.detector import LogDetector
 from core.evaluate import bootstrap_intervals, ranking_metrics, threshold_metrics
+from core.scoring.bursts import Bursts
+from core.scoring.context import CONTEXT, contexts, raised
 from core.scoring.next_template import Transitions
 from core.scoring.sessions import Sessions, SessionScorer
 from core.tokenization.normalize import Normalizer
+from core.tokenization.sources import SOURCE
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSIC = ("novelty", "tfidf", "shape", "severity")
 N_CANDIDATES = 300
 CANDIDATE_WEIGHTS = (0.0, 0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
+DESIGNS = "fused", "fused, classic only", "fused, random network"
+IN_CONTEXT = ", in context"
 SHOWN = (
-    "fused", "fused, honest", "fused, classic only", "fused, random network", "best single", "density", "tfidf",
-    "shape", "severity", "rarity", "TF-IDF 1-NN, words and punctuation", "PCA residual", "prevalence", "fused: own F1",
-    "fused: best F1",
+    *(name + IN_CONTEXT for name in DESIGNS), "fused", "fused, honest", *DESIGNS[1:], "best single", "density", "shape",
+    "severity", "rarity", "TF-IDF 1-NN, words and punctuation", "PCA residual", "ceiling", "prevalence",
+    "in context: own F1", "in context: best F1", "fused: own F1", "fused: best F1",
 )  # fmt: skip
-ALONE = "fused", "fused, no severity", "fused, classic only", "fused, random network"
 
 Rows = dict[str, dict[str, float]]
 
@@ -58,16 +64,16 @@ def candidates(scorers: Sequence[str]) -> list[dict[str, float]]:
 
 @dataclasses.dataclass(frozen=True)
 class Lines:
-    """Lines as texts: the distinct ones, the text of each line, and what sessions hold where there are any."""
+    """Lines as texts: the distinct ones, the text, source and time of each line, and what sessions hold if any."""
 
     texts: pl.DataFrame
-    text_of_line: np.ndarray
+    lines: pl.DataFrame
     sessions: Sessions | None
 
     @classmethod
     def of(cls, lines: list[str], sessions: list[str] | None) -> Lines:
         """Lines as a model reads them."""
-        normalizer = Normalizer()
+        normalizer = Normalizer(ReadConfig(sessions=SOURCE) if sessions is None else ReadConfig())
         table = normalizer.process(1, pl.Series(lines), None, None if sessions is None else pl.Series(sessions))
         held = None
         if sessions is not None:
@@ -80,7 +86,17 @@ class Lines:
             transitions = Transitions()
             transitions.add(table)
             held = Sessions(counts, transitions.table())
-        return cls(normalizer.texts(), table["text_id"].to_numpy(), held)
+        return cls(normalizer.texts(), table.select("session", "timestamp_utc", "text_id"), held)
+
+    def in_context(self, score: np.ndarray, ordinary: float) -> np.ndarray:
+        """Texts' scores [N] to lines', each raised by the other lines of its source."""
+        texts = self.texts.select("text_id").with_columns(pl.Series("score", score))
+        counts = self.lines.drop_nulls("session").group_by("session", "text_id")
+        bursts = Bursts()
+        bursts.add(self.lines)
+        found = contexts(bursts.of(counts.agg(pl.len().cast(pl.Int64).alias("count"))), texts, ordinary)
+        rows = self.lines.join(found, on=["session", "text_id"], how="left", maintain_order="left")
+        return raised(score[rows["text_id"].to_numpy()], rows[CONTEXT].fill_null(0.0).to_numpy())
 
 
 class Measured:
@@ -101,16 +117,18 @@ class Measured:
         if self.scored.sessions is not None:
             score, labels, threshold = self._by_session(score, of_history)
             return self._measures(labels, score, threshold)
-        text_ids = self.scored.text_of_line
-        pairs = np.unique(np.stack([text_ids, self.labels], axis=1), axis=0)
-        distinct = ranking_metrics(pairs[:, 1], score[pairs[:, 0]], np.ones(len(pairs)))
-        row = self._measures(self.labels, score[text_ids], threshold) | {"pr_auc_distinct": distinct["pr_auc"]}
+        return self.of_lines(score[self.scored.lines["text_id"].to_numpy()], threshold)
+
+    def of_lines(self, score: np.ndarray, threshold: float | None = None) -> dict[str, float]:
+        """Measures of lines' scores; "distinct" counts a text of one score and label once."""
+        keys = {"text": self.scored.lines["text_id"], "label": self.labels, "score": score}
+        rows = pl.DataFrame(keys).group_by("text", "label", "score").len().sort("text", "label", "score")
+        labels, scores = rows["label"].to_numpy(), rows["score"].to_numpy()
+        row = self._measures(self.labels, score, threshold)
+        row["pr_auc_distinct"] = ranking_metrics(labels, scores, np.ones(len(rows)))["pr_auc"]
         if threshold is not None:
-            rows = pl.DataFrame({"text": text_ids, "label": self.labels}).group_by("text", "label").len().sort("text")
-            found = bootstrap_intervals(
-                rows["label"].to_numpy(), score[rows["text"].to_numpy()], rows["len"].to_numpy().astype(float),
-                rows["text"].to_numpy(), threshold=threshold,
-            )  # fmt: skip
+            lines = rows["len"].to_numpy().astype(float)
+            found = bootstrap_intervals(labels, scores, lines, rows["text"].to_numpy(), threshold=threshold)
             if found is not None:
                 row["low"], row["high"] = found["pr_auc"]
         return row
@@ -144,15 +162,17 @@ class Measured:
         return np.array([self.label_of_session[session] for session in sessions])
 
     def ceiling(self) -> dict[str, float]:
-        """What one who knew the label of every count vector would reach."""
-        assert self.scored.sessions is not None  # noqa: S101
-        vectors = (
-            self.scored.sessions.counts.sort("session", "text_id")
-            .group_by("session", maintain_order=True)
-            .agg(pl.format("{}:{}", "text_id", "count").str.join(" ").alias("vector"))
-        )
-        vectors = vectors.with_columns(pl.Series("label", self._labels(vectors["session"])))
-        shares = vectors.with_columns(pl.col("label").mean().over("vector").alias("share"))
+        """What one who knew the label of every text, or of every session's count vector, would reach."""
+        if self.scored.sessions is None:
+            kinds = pl.DataFrame({"kind": self.scored.lines["text_id"], "label": self.labels})
+        else:
+            kinds = (
+                self.scored.sessions.counts.sort("session", "text_id")
+                .group_by("session", maintain_order=True)
+                .agg(pl.format("{}:{}", "text_id", "count").str.join(" ").alias("kind"))
+            )
+            kinds = kinds.with_columns(pl.Series("label", self._labels(kinds["session"])))
+        shares = kinds.with_columns(pl.col("label").mean().over("kind").alias("share"))
         return ranking_metrics(shares["label"].to_numpy(), shares["share"].to_numpy(), np.ones(len(shares)))
 
 
@@ -177,14 +197,18 @@ def measure(test: Test, seed: int) -> dict[str, Any]:
         return scores[0], scores[1] if by_session else None
 
     rows: Rows = {name: measured.row(found[f"raw_{name}"].to_numpy()) for name in names}
-    rows["fused"] = measured.row(*fused(weights), detector.threshold_)
+    others = [_of_other_design(seed, history, scored, classic=classic) for classic in (True, False)]
+    for name, (of_design, texts, of_history) in zip(DESIGNS, [(detector, found, learnt), *others], strict=True):
+        score, threshold = texts["score"].to_numpy(), of_design.threshold_
+        rows[name] = measured.row(score, of_history["score"].to_numpy() if by_session else None, threshold)
+        rows[name + IN_CONTEXT] = rows[name]  # a session is the context of its lines
+        if not by_session:
+            in_context = scored.in_context(score, of_design.fusion_.ordinary_)
+            rows[name + IN_CONTEXT] = measured.of_lines(in_context, threshold)
     rows["fused, no severity"] = measured.row(*fused(weights | {"severity": 0.0}))
-    rows["fused, classic only"] = measured.row(*fused({n: w * (n in CLASSIC) for n, w in weights.items()}))
-    rows["fused, random network"] = measured.row(*_with_random_network(seed, history, scored, by_session))
     for name, score in baselines(history.texts, scored.texts, test.history is None).items():
         rows[name] = measured.row(score)
-    if by_session:
-        rows["ceiling: label of each count vector"] = measured.ceiling()
+    rows["ceiling"] = measured.ceiling()
     tried = [measured.row(*fused(given))["pr_auc"] for given in candidates(names)]
     return {"rows": rows, "candidates": tried, "seconds": seconds, "ranking_only": test.ranking_only} | {
         "n_learnt": len(test.history or test.lines), "n_texts": len(history.texts), "n_scored": len(test.lines),
@@ -192,20 +216,27 @@ def measure(test: Test, seed: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _with_random_network(
-    seed: int, history: Lines, scored: Lines, by_session: bool
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Fused scores of the same design whose network was never trained."""
+def _of_other_design(
+    seed: int, history: Lines, scored: Lines, *, classic: bool
+) -> tuple[LogDetector, pl.DataFrame, pl.DataFrame]:
+    """The same weights without the scorers that need a network, or with a network that was never trained.
+
+    Returns:
+        The detector, and what it says of the texts to score and of those learnt.
+    """
     config = Config(seed=seed)
-    weighted = {name: weight for name, weight in config.scoring.weights.items() if weight}
+    weighted = {
+        name: weight for name, weight in config.scoring.weights.items() if weight and (name in CLASSIC or not classic)
+    }
     config = dataclasses.replace(
         config,
         training=dataclasses.replace(config.training, max_steps=0),
         scoring=dataclasses.replace(config.scoring, weights=weighted),
     )
     detector = LogDetector(config).fit(history.texts, on_itself=history is scored)
-    of_history = detector.score(history.texts)["score"].to_numpy() if by_session else None
-    return detector.score(scored.texts)["score"].to_numpy(), of_history
+    found = detector.score(scored.texts)
+    by_session = scored.sessions is not None
+    return detector, found, detector.score(history.texts) if by_session and history is not scored else found
 
 
 def _prevalence(test: Test) -> float:
@@ -273,14 +304,15 @@ def print_summary(everything: dict[str, list[dict[str, Any]]]) -> None:
     names = [name for kept in families.values() for name in kept]
     rows = list(dict.fromkeys(row for name in names for row in everything[name][0]["rows"]))
     columns = {row: {name: mean(everything[name], row, "pr_auc") for name in names} for row in rows}
-    single = [row for row in rows if row not in ALONE and not row.startswith("ceiling")]
+    single = [row for row in rows if not row.startswith("fused") and row != "ceiling"]
     columns["best single"] = {name: max(columns[row][name] or 0.0 for row in single) for name in names}
     chosen = honest(everything, families)
     if chosen:
         columns["fused, honest"] = {name: chosen[name][0] for name in names}
     columns["prevalence"] = {name: everything[name][0]["prevalence"] for name in names}
-    columns["fused: own F1"] = {name: mean(everything[name], "fused", "f1") for name in names}
-    columns["fused: best F1"] = {name: mean(everything[name], "fused", "best_f1") for name in names}
+    for title, row in (("fused", "fused"), ("in context", "fused" + IN_CONTEXT)):
+        columns[f"{title}: own F1"] = {name: mean(everything[name], row, "f1") for name in names}
+        columns[f"{title}: best F1"] = {name: mean(everything[name], row, "best_f1") for name in names}
 
     def macro(values: dict[str, float | None]) -> float | None:
         parts = [[values[name] for name in kept] for kept in families.values()]
