@@ -114,6 +114,8 @@ def measured(bench: Bench, row: str, task: TaskSet, parts: Sequence[Split], seed
 
 def predicted(bench: Bench, row: str, task: TaskSet, split: Split, seed: int) -> np.ndarray:
     """[M, L] probabilities of the task's sorted labels for the split's tested flows, made or read back."""
+    if row == "seeds":  # the same for each seed
+        return np.mean([predicted(bench, "finetuned", task, split, one) for one in bench.options.seeds], axis=0)
     if row == "averaged":
         return np.mean([predicted(bench, name, task, split, seed) for name in ("finetuned", "both")], axis=0)
     settings = bench.settings(row)

@@ -40,6 +40,7 @@ TITLES = {
     "frozen": "NetGPT, frozen, logistic regression",
     "hybrid": "ExtraTrees, bytes, statistics and frozen NetGPT's embedding",
     "finetuned": "NetGPT, fine-tuned",
+    "seeds": "NetGPT, fine-tuned, the answers of all seeds averaged",
     "averaged": "NetGPT, fine-tuned, averaged with ExtraTrees of bytes and statistics",
     "scratch": "NetGPT, from scratch",
 }

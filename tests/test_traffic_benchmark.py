@@ -117,12 +117,15 @@ def test_rows_of_netgpt_are_measured_and_read_back(
 ) -> None:  # fmt: skip
     table, flows = labelled
     bench = Bench(
-        options(tmp_path, "--readings 2 --hidden-share 0.1 --statistics --rows averaged scratch"), True, table, flows
+        options(tmp_path, "--readings 2 --hidden-share 0.1 --statistics --rows averaged seeds scratch"),
+        True,
+        table,
+        flows,
     )
     parts = traffic.splits("inner", [], table, folds(table), attack)
     traffic.report(bench, attack, parts, "inner")
     first = capsys.readouterr().out
-    assert all(f"| {title} | " in first for title in (TITLES["averaged"], TITLES["scratch"]))
+    assert all(f"| {title} | " in first for title in (TITLES["averaged"], TITLES["seeds"], TITLES["scratch"]))
     monkeypatch.setattr(bench, "predict", None)  # all of it is stored
     traffic.report(bench, attack, parts, "inner")
     again = capsys.readouterr().out
