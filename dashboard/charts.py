@@ -92,17 +92,18 @@ def score_scatter(messages: pl.DataFrame, thresholds: tuple[float, float], look:
     )
 
 
-def span_bars(spans: pl.DataFrame, chosen: int | None, look: Look) -> go.Figure:
-    """Flagged lines in equal spans, a bar each.
+def span_bars(spans: pl.DataFrame, chosen: int | None, unit: str, look: Look) -> go.Figure:
+    """Flagged lines or flows in equal spans, a bar each.
 
     Args:
-        spans: start_utc or first_line_no, n_lines and n_flagged, as `RunReader.timeline` gives them.
+        spans: start_utc or first_line_no, how many there are, and n_flagged, as `RunReader.timeline` gives them.
         chosen: the span whose bar stands out; None for all of them.
+        unit: what is counted, such as lines.
         look: the theme's colours.
     """
     start = spans.to_series(0)
     timed = start.dtype.is_temporal()
-    hover = [f"from {start_text(row[0])}<br>{row[2]:,} flagged of {row[1]:,} lines" for row in spans.iter_rows()]
+    hover = [f"from {start_text(row[0])}<br>{row[2]:,} flagged of {row[1]:,} {unit}" for row in spans.iter_rows()]
     figure = go.Figure(
         go.Bar(
             x=start.to_list(),
@@ -126,7 +127,7 @@ def span_bars(spans: pl.DataFrame, chosen: int | None, look: Look) -> go.Figure:
         xaxis={**axis, "showgrid": False, "title": {} if timed else {"text": "line number", "font": words}},
         yaxis={
             **axis,
-            "title": {"text": "flagged lines", "font": words},
+            "title": {"text": f"flagged {unit}", "font": words},
             "gridcolor": "rgba(128,128,128,0.18)",
             "rangemode": "tozero",
             "nticks": 4,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -12,6 +13,7 @@ from dashboard.escaping import literal
 from dashboard.lines_table import picked
 from dashboard.link import from_link, to_link, whole_number
 from dashboard.table_look import score_column
+from dashboard.timeline import LAST_SPAN, SPANS, limited_to, span_shown, timeline
 
 MOST_ROWS = 1_000
 MOST_SOURCES = 6
@@ -36,6 +38,7 @@ def flow_table(reader: workbench.FlowRunReader, threshold: float, source: str | 
     run_id = reader.info.run_id
     chosen_key = f"flow_{run_id}"
     from_link("flow", chosen_key, whole_number(1, reader.info.n_flows))
+    from_link("span", f"span_{key_of(run_id)}", whole_number(0, LAST_SPAN))
     with st.container(horizontal=True, vertical_alignment="center"):
         shown = st.segmented_control(
             "Show",
@@ -50,8 +53,11 @@ def flow_table(reader: workbench.FlowRunReader, threshold: float, source: str | 
     order, wanted = filter_row(reader)
     if source is not None:
         wanted = wanted & (pl.col("source") == source)
+    wanted = wanted & span_filter(reader, threshold)
     if shown == SHOWN[0]:
         wanted = wanted & (pl.col("score") >= threshold)
+    span = limited_to(key_of(run_id))
+    to_link(span=None if span is None else str(span))
     by, descending = ORDERS[order]
     rows, n_found = reader.find(wanted, by, descending, MOST_ROWS)
     if rows.is_empty():
@@ -61,8 +67,40 @@ def flow_table(reader: workbench.FlowRunReader, threshold: float, source: str | 
     numbers = rows[workbench.FLOW_NO].to_list()
     identity = (run_id, shown, order, str(wanted), n_found)
     flow_no = picked(shown_rows(rows), columns_of(reader.info), numbers, identity, state_key=chosen_key)
-    to_link(flow=str(flow_no) if chosen_key in st.session_state else None)
+    to_link(flow=None if st.session_state.get(chosen_key) is None else str(flow_no))
     return flow_no
+
+
+def flow_timeline(reader: workbench.FlowRunReader, threshold: float) -> None:
+    """Flagged flows over the capture's time; nothing where it has no times."""
+    run_id = reader.info.run_id
+    spans = spans_of(run_id, threshold)
+    if not spans.is_empty():
+        timeline(spans, key_of(run_id), "flows", partial(span_picked, run_id))
+
+
+def span_filter(reader: workbench.FlowRunReader, threshold: float) -> pl.Expr:
+    """Which flows began in the span picked; all where none is."""
+    run_id = reader.info.run_id
+    found = span_shown(partial(spans_of, run_id, threshold), key_of(run_id), "flows", partial(span_picked, run_id))
+    began = pl.col("first_utc")
+    return pl.lit(value=True) if found is None else (began >= found[0]) & (began < found[1])
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def spans_of(run_id: str, threshold: float) -> pl.DataFrame:
+    """The spans, of `FlowRunReader.timeline`; a run never changes."""
+    return workbench.FlowRunReader(run_id).timeline(threshold, SPANS)
+
+
+def span_picked(run_id: str) -> None:
+    """The table begins anew."""
+    st.session_state[f"flow_{run_id}"] = None  # and not gone: the address would say it again
+
+
+def key_of(run_id: str) -> str:
+    """Of the time line in the page's state: a capture and a log may have one name."""
+    return f"flows_{run_id}"
 
 
 def source_choice(reader: workbench.FlowRunReader, threshold: float) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -12,7 +14,7 @@ from core.errors import WorkbenchError
 from dashboard.escaping import in_cells, literal
 from dashboard.link import from_link, to_link, whole_number
 from dashboard.mutes import mute_button
-from dashboard.session import ROW_PX, run_reader
+from dashboard.session import ROW_PX, muted_key, run_reader
 from dashboard.table_look import (
     HEIGHTS,
     chosen_columns,
@@ -23,7 +25,7 @@ from dashboard.table_look import (
 )
 from dashboard.table_look import follow_link as follow_link_of_look
 from dashboard.table_look import write_link as write_link_of_look
-from dashboard.timeline import LAST_SPAN, span_filter
+from dashboard.timeline import LAST_SPAN, SPANS, span_shown, timeline
 
 PAGE_ROWS = 200
 TABLE_PX = 13 * ROW_PX
@@ -195,6 +197,38 @@ def of_file(reader: workbench.RunReader, file: str | None) -> dict[str, tuple[in
     firsts = [*(first for _, first in reader.info.files), reader.info.n_lines + 1]
     at = names.index(file)
     return {"span": (firsts[at], firsts[at + 1] - 1)}
+
+
+def flagged_timeline(reader: workbench.RunReader, threshold: float) -> None:
+    """Flagged lines over the log's time, or over its line numbers where it has no times."""
+    run_id = reader.info.run_id
+    timeline(spans_of(run_id, threshold, muted_key()), run_id, "lines", partial(span_picked, run_id))
+
+
+def span_filter(reader: workbench.RunReader, threshold: float) -> dict[str, tuple[Any, Any]]:
+    """The filter that leaves the lines of the span picked; none without one."""
+    run_id = reader.info.run_id
+    spans = partial(spans_of, run_id, threshold, muted_key())
+    found = span_shown(spans, run_id, "lines", partial(span_picked, run_id))
+    if found is None:
+        return {}
+    low, high = found
+    return {"time": found} if isinstance(low, datetime) else {"span": (low, high - 1)}
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def spans_of(run_id: str, threshold: float, muted: str) -> pl.DataFrame:
+    """The spans, of `RunReader.timeline`; a run never changes, and `muted` says what is muted in it."""
+    return run_reader(run_id).timeline(threshold, SPANS)
+
+
+def span_picked(run_id: str) -> None:
+    """The table begins anew, and shows lines."""
+    state = st.session_state
+    state[f"line_{run_id}"] = None
+    state.pop(f"page_{run_id}", None)
+    if state.get(f"span_{run_id}") is not None and state.get(f"view_{run_id}") == "Flagged messages":
+        state[f"view_{run_id}"] = "Flagged lines"
 
 
 def of_verdict(run_id: str, verdict: str | None) -> dict[str, list[int]]:

@@ -13,7 +13,7 @@ from dashboard.components.line_detail import line_detail
 from dashboard.components.threshold_histogram import Rate, threshold_histogram
 from dashboard.escaping import in_cells, literal
 from dashboard.line_view import detail_of, said_of
-from dashboard.lines_table import flagged_table
+from dashboard.lines_table import flagged_table, flagged_timeline
 from dashboard.multiples import flagged_groups
 from dashboard.mutes import muted_list
 from dashboard.session import (
@@ -25,7 +25,6 @@ from dashboard.session import (
     threshold_in_view,
     threshold_key,
 )
-from dashboard.timeline import timeline
 
 
 def page() -> None:
@@ -72,7 +71,7 @@ def explore(run_id: str) -> None:
             if line_no is not None:
                 show_line(reader, line_no, choice.threshold, scores, counts)
         with left:  # late, as they read every line
-            timeline(reader, choice.threshold)
+            flagged_timeline(reader, choice.threshold)
             flagged_groups(reader, choice.threshold)
         muted_list(reader, choice.threshold)
     except WorkbenchError as error:

@@ -16,7 +16,7 @@ from dashboard.components.threshold_histogram import Rate, threshold_histogram, 
 from dashboard.components.upload_control import upload_control
 from dashboard.escaping import literal
 from dashboard.exporting import REMARKS
-from dashboard.flow_table import flow_table, source_choice
+from dashboard.flow_table import flow_table, flow_timeline, source_choice
 from dashboard.flow_view import detail_of
 from dashboard.job_cards import job_cards
 from dashboard.link import from_link, share, to_link
@@ -216,11 +216,13 @@ def explore(run_id: str) -> None:
         left, right = st.columns([3, 2], gap="medium")
         with left:
             flow_no = flow_table(reader, threshold, source)
-            left_out(reader.info)
         with right:
             if flow_no is not None:
                 detail = detail_of(reader, flow_no, threshold, scores, counts)
                 flow_detail(detail, key=f"flow_detail_{run_id}")
+        with left:
+            flow_timeline(reader, threshold)
+            left_out(reader.info)
     except WorkbenchError as error:
         st.error(literal(str(error)), icon=":material/error:")
 

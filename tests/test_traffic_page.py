@@ -1,5 +1,6 @@
 """The Traffic page by AppTest: nothing scored, flows with their reasons, filters, exports, and what is damaged."""
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -10,7 +11,7 @@ from core import workbench
 from core.errors import StoreError, WorkbenchError
 from core.store.flow_runs import FLOW_NO, PACKETS_SCHEMA, FlowRunReader, FlowRunWriter, flow_run_folder
 from core.workbench.traffic import flow_rows
-from tests.captures import HOSTILE, pcap, store_flow_run
+from tests.captures import FACTS, HOSTILE, pcap, store_flow_run
 from tests.pages import shown
 
 
@@ -51,6 +52,32 @@ def test_a_scored_capture(app: AppTest, run_id: str) -> None:
     assert sources.options == ["192\\.0\\.2\\.2 · 1 / 1"]  # those with a flagged flow
     sources.set_value("192.0.2.2").run()
     assert app.dataframe[0].value[FLOW_NO].tolist() == [2]
+
+
+def test_flows_over_time(app: AppTest, run_id: str) -> None:
+    spans = FlowRunReader(run_id).timeline(0.5, 2)  # the flows began at 0, 1 and 2 ms, and a span is 1.001 ms
+    start = datetime(2023, 11, 14, 22, 13, 20)
+    assert spans.rows() == [(start, 2, 1), (start + timedelta(microseconds=1_001), 1, 0)]
+    opened(app)
+    assert "Flagged flows in 1 of 96 equal spans; most, 1, in the one from 2023-11-14 22:13:20 on" in shown(app)
+    app.button(f"busiest_flows_{run_id}").click().run()
+    assert app.dataframe[0].value[FLOW_NO].tolist() == [2]
+    assert "Only flows from 2023-11-14 22:13:20 to 22:13:20" in shown(app)
+    assert app.query_params["span"] == "47"
+    app.button(f"all_spans_flows_{run_id}").click().run()
+    assert app.dataframe[0].value[FLOW_NO].tolist() == [2, 3, 1]
+    assert "span" not in app.query_params
+
+
+def test_a_capture_without_times_has_no_spans(tmp_path: Path) -> None:
+    with FlowRunWriter("untimed") as writer:
+        scores = {"score": [], "is_anomaly": []}
+        table = pl.concat(
+            [flow_rows(()), pl.DataFrame(scores, schema={"score": pl.Float64, "is_anomaly": pl.Int8})], how="horizontal"
+        )
+        writer.add(table, pl.DataFrame(schema=PACKETS_SCHEMA))
+        writer.finish(dict(FACTS))
+    assert FlowRunReader("untimed").timeline(0.5, 96).is_empty()
 
 
 def test_filters_and_orders(app: AppTest, run_id: str) -> None:

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -206,6 +206,32 @@ class FlowRunReader:
         """When the first flow and the last one began; None where no packet has a time."""
         row = _collected(self.flows().select(pl.col("first_utc").min(), last=pl.col("first_utc").max()), self._folder)
         return row.row(0)
+
+    def timeline(self, threshold: float, buckets: int) -> pl.DataFrame:
+        """start_utc, n_flows and n_flagged (at or above the threshold) in equal spans of the time when flows began.
+
+        Empty spans too; none where no flow has a time.
+        """
+        first, last = self.span()
+        if first is None or last is None:
+            return pl.DataFrame(schema={"start_utc": pl.Datetime("us"), "n_flows": pl.Int64, "n_flagged": pl.Int64})
+        width = ((last - first) // timedelta(microseconds=1) + buckets) // buckets  # microseconds; the last flow too
+        since = (pl.col("first_utc") - first).dt.total_microseconds()
+        counts = (
+            self.flows()
+            .filter(pl.col("first_utc").is_not_null())
+            .group_by((since // width).alias("span"))
+            .agg(
+                pl.len().cast(pl.Int64).alias("n_flows"),
+                (pl.col("score") >= threshold).sum().cast(pl.Int64).alias("n_flagged"),
+            )
+        )
+        spans = pl.LazyFrame({"span": range(buckets)}, schema={"span": pl.Int64})
+        start = pl.lit(first, dtype=pl.Datetime("us")) + pl.duration(microseconds=pl.col("span") * width)
+        found = spans.join(counts, on="span", how="left", maintain_order="left").select(
+            start.alias("start_utc"), pl.col("n_flows", "n_flagged").fill_null(0)
+        )
+        return _collected(found, self._folder)
 
     def export(self, path: Path, threshold: float, flagged_only: bool) -> None:
         """Write the flows, is_anomaly by this threshold, to a file whose suffix says how: .csv, .jsonl or .parquet."""
