@@ -2,7 +2,7 @@
 
     python -m benchmarks.traffic [--data ../shared/data/pcaps] [--tasks device attack] [--rows trees finetuned]
         [--seeds 0 1 2] [--inputs masked raw] [--folds 0 1 2] [--by group source inner] [--flows-per-class 200]
-        [--learn-per-class 5] [--leak]
+        [--learn-per-class 5 20 100] [--leak]
 
 Splits are by group (captures that share content), so that no flow of a test capture is learnt from, nor pre-trained
 on: each fold has a network of its own, pre-trained without labels on all flows of the other folds; seeds change what
@@ -17,8 +17,8 @@ so that a run can be cut and taken up.
 
 Ablations: `--rows scratch` (no pre-training), `--shuffle never`, `--no-segments` (packets are not numbered),
 `--no-prompts` (neither task nor [mask]), `--unit-bytes 2` (the paper's; its vocabulary of 65,536 takes ten times as
-long), `--statistics` (a flow's 40 numbers as its first tokens). The curve of few labels: `--learn-per-class` 5, 20 and
-100, with the same flows tested.
+long), `--statistics` (a flow's 40 numbers as its first tokens). The curve of few labels: `--learn-per-class 5 20
+100`, with the same flows tested.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.metrics import f1_score, roc_auc_score
 
 from benchmarks.labelled_flows import N_FOLDS, TaskSet, folds, labelled_flows, tasks
-from benchmarks.traffic_rows import TITLES, TREE_BYTES, TREE_PACKETS, Bench, Split, compile_training, digest
+from benchmarks.traffic_rows import AVERAGED, TITLES, TREE_BYTES, TREE_PACKETS, Bench, Split, compile_training, digest
 from core.networks.netgpt import PRESETS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -116,8 +116,8 @@ def predicted(bench: Bench, row: str, task: TaskSet, split: Split, seed: int) ->
     """[M, L] probabilities of the task's sorted labels for the split's tested flows, made or read back."""
     if row == "seeds":  # the same for each seed
         return np.mean([predicted(bench, "finetuned", task, split, one) for one in bench.options.seeds], axis=0)
-    if row == "averaged":
-        return np.mean([predicted(bench, name, task, split, seed) for name in ("finetuned", "both")], axis=0)
+    if row in AVERAGED:
+        return np.mean([predicted(bench, name, task, split, seed) for name in ("finetuned", AVERAGED[row])], axis=0)
     settings = bench.settings(row)
     name = f"{row}-{task.name}-{split.name}-{'masked' if bench.masked else 'raw'}-{seed}-{digest(settings)}"
     path = bench.options.kept / f"answers-{name}.json"
@@ -160,7 +160,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--folds", nargs="+", type=int, default=list(range(N_FOLDS)))
     parser.add_argument("--by", nargs="+", default=["group", "source"], choices=("group", "source", "inner"))
     parser.add_argument("--flows-per-class", type=int, help="at most, spread over its groups; all where not given")
-    parser.add_argument("--learn-per-class", type=int, help="of these, at most so many are learnt from")
+    parser.add_argument("--learn-per-class", nargs="+", type=int, help="of these, at most so many are learnt from")
     parser.add_argument("--leak", action="store_true", help="show what a split by random packet would claim")
     parser.add_argument("--kept", type=Path, default=Path(tempfile.gettempdir()) / "tinylogbert-traffic")
     netgpt = parser.add_argument_group("NetGPT")
@@ -197,18 +197,33 @@ def main() -> None:
     fold = folds(table)
     chosen = {name: task for name, task in tasks(table, fold, options.flows_per_class).items() if name in options.tasks}
     for masked in [name == "masked" for name in options.inputs]:
-        bench = Bench(options, masked, table, flows)
+        benches = [Bench(options, masked, table, flows, few) for few in options.learn_per_class or [None]]
         if options.leak and "device" in chosen and not masked:
-            print(leak(bench, chosen["device"], fold))
+            print(leak(benches[0], chosen["device"], fold))
         for by in options.by:
             asked = [task for task in chosen.values() if by != "source" or task.name == "attack"]
-            columns = {
-                task.name: report(bench, task, splits(by, options.folds, table, fold, task), by) for task in asked
-            }
-            if len(columns) > 1:
-                told = {TITLES[row]: [column[row] for column in columns.values()] for row in options.rows}
-                print(f"\nmacro-F1, {'masked' if masked else 'raw'}, by {by}\n")
-                print(markdown(["row", *columns], told))
+            columns = [
+                {task.name: report(bench, task, splits(by, options.folds, table, fold, task), by) for task in asked}
+                for bench in benches
+            ]
+            print_means(columns, benches, by)
+
+
+def print_means(columns: list[dict[str, dict[str, str]]], benches: Sequence[Bench], by: str) -> None:
+    """One table over all tasks; where several numbers of flows were learnt from, a cell holds the curve."""
+    names, first = list(columns[0]), benches[0]
+    curve = [str(bench.learn_per_class) for bench in benches] if len(benches) > 1 else []
+    if len(names) == 1 and not curve:
+        return
+
+    def cell(name: str, row: str) -> str:
+        found = [column[name][row] for column in columns]
+        return " · ".join(value.split(" ")[0] for value in found) if curve else found[0]
+
+    learnt = f", {' · '.join(curve)} flows a class learnt" if curve else ""
+    print(f"\nmacro-F1, {'masked' if first.masked else 'raw'}, by {by}{learnt}\n")
+    rows = {TITLES[row]: [cell(name, row) for name in names] for row in first.options.rows}
+    print(markdown(["row", *names], rows))
 
 
 def markdown(names: Sequence[str], rows: dict[str, list[str]]) -> str:
@@ -232,12 +247,13 @@ def report(bench: Bench, task: TaskSet, parts: list[Split], by: str) -> dict[str
             cells += [f"{np.mean([f1 for f1, _ in apart]):.3f}", f"{np.mean([auc for _, auc in apart]):.3f}"]
         rows[TITLES[row]] = cells
     first = answers[0]
+    few = f", {bench.learn_per_class} learnt of each" if bench.learn_per_class else ""
     names = ["row", "macro-F1 ± seeds", "95 % over groups", "new"]
     names += ["background, macro-F1", "background, ROC-AUC"] if task.name == "attack" else []
     print(
         f"\n{task.name}, {'masked' if bench.masked else 'raw'}, by {by}: {len(task.rows)} flows, "
-        f"{len(set(task.labels))} classes; {', '.join(part.name for part in parts)} tested: {len(first.labels)} flows "
-        f"({first.new.sum()} new), {len(set(first.groups))} groups, seeds {bench.options.seeds}\n"
+        f"{len(set(task.labels))} classes{few}; {', '.join(part.name for part in parts)} tested: {len(first.labels)} "
+        f"flows ({first.new.sum()} new), {len(set(first.groups))} groups, seeds {bench.options.seeds}\n"
     )
     print(markdown(names, rows), flush=True)
     return found

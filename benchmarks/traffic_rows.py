@@ -41,11 +41,13 @@ TITLES = {
     "hybrid": "ExtraTrees, bytes, statistics and frozen NetGPT's embedding",
     "finetuned": "NetGPT, fine-tuned",
     "seeds": "NetGPT, fine-tuned, the answers of all seeds averaged",
+    "with_frozen": "NetGPT, fine-tuned, averaged with frozen",
     "averaged": "NetGPT, fine-tuned, averaged with ExtraTrees of bytes and statistics",
     "scratch": "NetGPT, from scratch",
 }
-PRETRAINED = "frozen", "hybrid", "finetuned", "averaged"
-TAUGHT = "finetuned", "averaged", "scratch"
+AVERAGED = {"with_frozen": "frozen", "averaged": "both"}  # row to the one whose answers fine-tuned NetGPT's meet
+PRETRAINED = "frozen", "hybrid", "finetuned"
+TAUGHT = "finetuned", "scratch"
 PRETRAINING_OPTIONS = (
     "preset", "pretrain_steps", "batch_tokens", "max_tokens", "max_packets", "unit_bytes", "shuffle", "statistics",
     "no_segments", "no_prompts",
@@ -76,8 +78,16 @@ class Split:
 class Bench:
     """Flows in one form of input, and the rows that are measured on them."""
 
-    def __init__(self, options: argparse.Namespace, masked: bool, table: pl.DataFrame, flows: Sequence[Flow]) -> None:
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        masked: bool,
+        table: pl.DataFrame,
+        flows: Sequence[Flow],
+        learn_per_class: int | None = None,
+    ) -> None:
         self.options = options
+        self.learn_per_class = learn_per_class
         self.masked = masked
         self.table = table
         self.flows = flows
@@ -90,10 +100,12 @@ class Bench:
 
     def settings(self, row: str) -> dict[str, Any]:
         """What the predictions of a row follow from, beside task, split and seed."""
-        names = ["flows_per_class", "learn_per_class"]
+        names = ["flows_per_class"]
         names += PRETRAINING_OPTIONS if row in PRETRAINED or row in TAUGHT else ()
         names += TEACHING_OPTIONS if row in TAUGHT else ()
-        return {"masked": self.masked} | {name: getattr(self.options, name) for name in names}
+        return {"masked": self.masked, "learn_per_class": self.learn_per_class} | {
+            name: getattr(self.options, name) for name in names
+        }
 
     def texts(self, rows: np.ndarray, shuffle_seed: int | None = None) -> list[FlowTokens]:
         """Tokens of flows; with a seed, their fields in another order."""
@@ -135,7 +147,7 @@ class Bench:
     def predict(self, row: str, task: TaskSet, split: Split, seed: int) -> np.ndarray:
         """[M, L] probabilities of the task's sorted labels for its tested flows."""
         learnt = np.flatnonzero(split.learnt[task.rows])
-        if self.options.learn_per_class is not None:
+        if self.learn_per_class is not None:
             learnt = self._few(task, learnt, seed)
         learnt_rows, labels, asked = task.rows[learnt], task.labels[learnt], task.rows[split.tested[task.rows]]
         classes = sorted(set(task.labels))
@@ -170,7 +182,7 @@ class Bench:
         groups = self.table["group"].gather(task.rows[at])
         drawn = pl.DataFrame({"at": at, "label": task.labels[at], "group": groups})
         turns = drawn.with_columns(turn=pl.int_range(pl.len()).over("label", "group")).sort("turn", maintain_order=True)
-        few = turns.filter(pl.int_range(pl.len()).over("label") < self.options.learn_per_class)
+        few = turns.filter(pl.int_range(pl.len()).over("label") < self.learn_per_class)
         return np.sort(few["at"].to_numpy())
 
     def _embeddings(self, split: Split, rows: np.ndarray) -> np.ndarray:

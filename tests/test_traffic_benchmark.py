@@ -101,10 +101,26 @@ def test_options_change_what_is_read(labelled: tuple[pl.DataFrame, list], attack
     assert first != plain[0].ids != second != first
 
 
+def test_a_curve_of_few_labels_stands_in_one_cell(
+    labelled: tuple[pl.DataFrame, list], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = options(tmp_path, "--rows trees")
+    benches = [Bench(asked, True, *labelled, learn_per_class=few) for few in (5, 20)]
+    columns = [{"attack": {"trees": f"{mean} ± 0.010"}, "class": {"trees": "0.300 ± 0.000"}} for mean in (0.25, 0.5)]
+    traffic.print_means(columns, benches, "group")
+    printed = capsys.readouterr().out
+    assert "macro-F1, masked, by group, 5 · 20 flows a class learnt" in printed
+    assert f"| {TITLES['trees']} | 0.25 · 0.5 | 0.300 · 0.300 |" in printed
+    traffic.print_means(columns[:1], benches[:1], "group")
+    assert f"| {TITLES['trees']} | 0.25 ± 0.010 | 0.300 ± 0.000 |" in capsys.readouterr().out
+    traffic.print_means([{"attack": columns[0]["attack"]}], benches[:1], "group")  # its own table says it
+    assert capsys.readouterr().out == ""
+
+
 def test_few_labels_are_spread_over_groups(
     labelled: tuple[pl.DataFrame, list], attack: TaskSet, tmp_path: Path
 ) -> None:
-    bench = Bench(options(tmp_path, "--learn-per-class 3"), True, *labelled)
+    bench = Bench(options(tmp_path, ""), True, *labelled, learn_per_class=3)
     few = bench._few(attack, np.arange(24), 0)
     assert np.unique(attack.labels[few], return_counts=True)[1].tolist() == [3, 3]
     groups = labelled[0]["group"].gather(attack.rows[few][attack.labels[few] == "attack"])
