@@ -11,6 +11,9 @@ The ceiling is what one who knew the label of every text (or of every session's 
 "Honest" is the fused score under the weights that were best, of 300 drawn at random and the default, on the *other*
 families (the mean over families of their tests' PR-AUC): no label of a family has a say in its own row.
 
+"False alarms" is the share of distinct normal texts (in context: of a text and score) at or above the detector's own
+threshold, which states a share of lines like the learnt ones; of sessions, which are no texts, it is left out.
+
 `--kept` stores each test and seed as it is done and reads back what is there, so that a run can be cut and taken up.
 """
 
@@ -18,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 import platform
 import time
@@ -35,6 +39,7 @@ from core.detector import LogDetector
 from core.evaluate import bootstrap_intervals, ranking_metrics, threshold_metrics
 from core.scoring.bursts import Bursts
 from core.scoring.context import CONTEXT, contexts, raised
+from core.scoring.fusion import ordinary
 from core.scoring.next_template import Transitions
 from core.scoring.sessions import Sessions, SessionScorer
 from core.tokenization.normalize import Normalizer
@@ -46,11 +51,12 @@ N_CANDIDATES = 300
 CANDIDATE_WEIGHTS = (0.0, 0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
 DESIGNS = "fused", "fused, classic only", "fused, random network"
 IN_CONTEXT = ", in context"
+HONEST_IN_CONTEXT = "fused, honest" + IN_CONTEXT
 SHOWN = (
-    *(name + IN_CONTEXT for name in DESIGNS), "fused", "fused, honest", *DESIGNS[1:], "best single", "rarity",
-    "TF-IDF 1-NN, words and punctuation", "ceiling", "prevalence", "in context: own F1", "in context: best F1",
-    "fused: own F1", "fused: best F1",
+    "fused" + IN_CONTEXT, HONEST_IN_CONTEXT, *(name + IN_CONTEXT for name in DESIGNS[1:]), "fused", "fused, honest",
+    *DESIGNS[1:], "best single", "rarity", "TF-IDF 1-NN, words and punctuation", "ceiling", "prevalence",
 )  # fmt: skip
+AT_THRESHOLD = {"f1": "own F1", "best_f1": "best F1", "false_alarms_distinct": "false alarms"}
 
 Rows = dict[str, dict[str, float]]
 
@@ -88,13 +94,18 @@ class Lines:
             held = Sessions(counts, transitions.table())
         return cls(normalizer.texts(), table.select("session", "timestamp_utc", "text_id"), held)
 
-    def in_context(self, score: np.ndarray, ordinary: float) -> np.ndarray:
-        """Texts' scores [N] to lines', each raised by the other lines of its source."""
-        texts = self.texts.select("text_id").with_columns(pl.Series("score", score))
+    @functools.cached_property
+    def of_sources(self) -> pl.DataFrame:
+        """Lines of each source and text, and the bursts they are in."""
         counts = self.lines.drop_nulls("session").group_by("session", "text_id")
         bursts = Bursts()
         bursts.add(self.lines)
-        found = contexts(bursts.of(counts.agg(pl.len().cast(pl.Int64).alias("count"))), texts, ordinary)
+        return bursts.of(counts.agg(pl.len().cast(pl.Int64).alias("count")))
+
+    def in_context(self, score: np.ndarray, ordinary: float) -> np.ndarray:
+        """Texts' scores [N] to lines', each raised by the other lines of its source."""
+        texts = self.texts.select("text_id").with_columns(pl.Series("score", score))
+        found = contexts(self.of_sources, texts, ordinary)
         rows = self.lines.join(found, on=["session", "text_id"], how="left", maintain_order="left")
         return raised(score[rows["text_id"].to_numpy()], rows[CONTEXT].fill_null(0.0).to_numpy())
 
@@ -125,8 +136,10 @@ class Measured:
         rows = pl.DataFrame(keys).group_by("text", "label", "score").len().sort("text", "label", "score")
         labels, scores = rows["label"].to_numpy(), rows["score"].to_numpy()
         row = self._measures(self.labels, score, threshold)
-        row["pr_auc_distinct"] = ranking_metrics(labels, scores, np.ones(len(rows)))["pr_auc"]
+        each = np.ones(len(rows))
+        row["pr_auc_distinct"] = ranking_metrics(labels, scores, each)["pr_auc"]
         if threshold is not None:
+            row["false_alarms_distinct"] = threshold_metrics(labels, scores, each, threshold)["false_alarm_rate"]
             lines = rows["len"].to_numpy().astype(float)
             found = bootstrap_intervals(labels, scores, lines, rows["text"].to_numpy(), threshold=threshold)
             if found is not None:
@@ -187,14 +200,20 @@ def measure(test: Test, seed: int) -> dict[str, Any]:
     found = detector.score(scored.texts)
     seconds = {"fit": fitted - started, "score": time.perf_counter() - fitted}
     by_session = test.sessions is not None
-    learnt = (found if history is scored else detector.score(history.texts)) if by_session else found
+    learnt = found if history is scored else detector.score(history.texts)
     names = list(detector.scorers_)
     weights = detector.fusion_.weights
 
-    def fused(given: dict[str, float]) -> tuple[np.ndarray, np.ndarray | None]:
+    def fused(given: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
         fusion = detector.fusion_.with_weights(given)
         scores = [fusion.combine({name: table[name].to_numpy() for name in names}) for table in (found, learnt)]
-        return scores[0], scores[1] if by_session else None
+        return scores[0], scores[1]
+
+    def in_context(given: dict[str, float]) -> dict[str, float]:
+        score, of_history = fused(given)
+        if by_session:
+            return measured.row(score, of_history)
+        return measured.of_lines(scored.in_context(score, ordinary(of_history, history.texts["count"].to_numpy())))
 
     rows: Rows = {name: measured.row(found[f"raw_{name}"].to_numpy()) for name in names}
     others = [_of_other_design(seed, history, scored, classic=classic) for classic in (True, False)]
@@ -203,14 +222,17 @@ def measure(test: Test, seed: int) -> dict[str, Any]:
         rows[name] = measured.row(score, of_history["score"].to_numpy() if by_session else None, threshold)
         rows[name + IN_CONTEXT] = rows[name]  # a session is the context of its lines
         if not by_session:
-            in_context = scored.in_context(score, of_design.fusion_.ordinary_)
-            rows[name + IN_CONTEXT] = measured.of_lines(in_context, threshold)
+            raised_score = scored.in_context(score, of_design.fusion_.ordinary_)
+            rows[name + IN_CONTEXT] = measured.of_lines(raised_score, threshold)
     rows["fused, no severity"] = measured.row(*fused(weights | {"severity": 0.0}))
     for name, score in baselines(history.texts, scored.texts, test.history is None).items():
         rows[name] = measured.row(score)
     rows["ceiling"] = measured.ceiling()
-    tried = [measured.row(*fused(given))["pr_auc"] for given in candidates(names)]
-    return {"rows": rows, "candidates": tried, "seconds": seconds, "ranking_only": test.ranking_only} | {
+    tried = {
+        "candidates": [measured.row(*fused(given))["pr_auc"] for given in candidates(names)],
+        "candidates_in_context": [in_context(given)["pr_auc"] for given in candidates(names)],
+    }
+    return {"rows": rows, "seconds": seconds, "ranking_only": test.ranking_only} | tried | {
         "n_learnt": len(test.history or test.lines), "n_texts": len(history.texts), "n_scored": len(test.lines),
         "self": test.history is None, "prevalence": _prevalence(test),
     }  # fmt: skip
@@ -264,11 +286,14 @@ def print_test(name: str, runs: list[dict[str, Any]]) -> None:
         f"{first['n_texts']:,} texts; {first['n_scored']:,} scored, prevalence {first['prevalence']:.3f}, "
         f"{len(runs)} seed{'s' * (len(runs) > 1)}\n"
     )
-    print("| | ROC-AUC | PR-AUC | spread | PR-AUC, distinct texts | F1 at own threshold | best F1 (by labels) |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        "| | ROC-AUC | PR-AUC | spread | PR-AUC, distinct texts | F1 at own threshold | best F1 (by labels) | "
+        "false alarms, distinct texts |"
+    )
+    print("|---" * 8 + "|")
     for row in first["rows"]:
         spread = np.ptp([run["rows"][row]["pr_auc"] for run in runs])
-        keys = ("pr_auc_distinct", "f1", "best_f1")
+        keys = ("pr_auc_distinct", "f1", "best_f1", "false_alarms_distinct")
         print(
             f"| {row} | {cell(mean(runs, row, 'roc_auc'))} | {cell(mean(runs, row, 'pr_auc'))} | {spread:.3f} | "
             + " | ".join(cell(mean(runs, row, key)) for key in keys)
@@ -280,9 +305,14 @@ def print_test(name: str, runs: list[dict[str, Any]]) -> None:
     print(f"\nfit {seconds[0]:.0f} s, score {seconds[1]:.1f} s{interval}")
 
 
-def honest(everything: dict[str, list[dict[str, Any]]], families: dict[str, list[str]]) -> dict[str, tuple[float, int]]:
-    """PR-AUC of each test under the candidate that was best on the other families, and which one."""
-    tried = {name: np.mean([run["candidates"] for run in runs], axis=0) for name, runs in everything.items()}
+def honest(
+    everything: dict[str, list[dict[str, Any]]], families: dict[str, list[str]], key: str
+) -> dict[str, tuple[float, int]]:
+    """PR-AUC of each test under the candidate that was best on the other families, and which one.
+
+    `key`: "candidates", or "candidates_in_context".
+    """
+    tried = {name: np.mean([run[key] for run in runs], axis=0) for name, runs in everything.items()}
     of_family = {family: np.mean([tried[name] for name in names], axis=0) for family, names in families.items()}
     found = {}
     for family, names in families.items():
@@ -306,13 +336,19 @@ def print_summary(everything: dict[str, list[dict[str, Any]]]) -> None:
     columns = {row: {name: mean(everything[name], row, "pr_auc") for name in names} for row in rows}
     single = [row for row in rows if not row.startswith("fused") and row != "ceiling"]
     columns["best single"] = {name: max(columns[row][name] or 0.0 for row in single) for name in names}
-    chosen = honest(everything, families)
-    if chosen:
-        columns["fused, honest"] = {name: chosen[name][0] for name in names}
+    chosen = {
+        title: honest(everything, families, key)
+        for title, key in (("fused, honest", "candidates"), (HONEST_IN_CONTEXT, "candidates_in_context"))
+    }
+    columns |= {
+        title: {name: pr_auc for name, (pr_auc, _) in found.items()} for title, found in chosen.items() if found
+    }
     columns["prevalence"] = {name: everything[name][0]["prevalence"] for name in names}
-    for title, row in (("fused", "fused"), ("in context", "fused" + IN_CONTEXT)):
-        columns[f"{title}: own F1"] = {name: mean(everything[name], row, "f1") for name in names}
-        columns[f"{title}: best F1"] = {name: mean(everything[name], row, "best_f1") for name in names}
+    at_threshold = {
+        f"{title}: {told}": {name: mean(everything[name], row, key) for name in names}
+        for title, row in (("in context", "fused" + IN_CONTEXT), ("alone", "fused"))
+        for key, told in AT_THRESHOLD.items()
+    }
 
     def macro(values: dict[str, float | None]) -> float | None:
         parts = [[values[name] for name in kept] for kept in families.values()]
@@ -320,18 +356,29 @@ def print_summary(everything: dict[str, list[dict[str, Any]]]) -> None:
             return None
         return float(np.mean([np.mean(part) for part in parts]))  # type: ignore[arg-type]
 
-    for title, shown in (("the methods that matter", [row for row in SHOWN if row in columns]), ("all", list(columns))):
-        print(f"\n### PR-AUC, {title} (best single and best F1: chosen by labels)\n")
-        print("| | " + " | ".join(shown) + " |")
-        print("|---" * (1 + len(shown)) + "|")
-        print("| **macro** | " + " | ".join(cell(macro(columns[row])) for row in shown) + " |")
+    def table(title: str, columns: dict[str, dict[str, float | None]]) -> None:
+        print(f"\n### {title}\n")
+        print("| | " + " | ".join(columns) + " |")
+        print("|---" * (1 + len(columns)) + "|")
+        print("| **macro** | " + " | ".join(cell(macro(values)) for values in columns.values()) + " |")
         for name in names:
-            print(f"| {name} | " + " | ".join(cell(columns[row][name]) for row in shown) + " |")
+            print(f"| {name} | " + " | ".join(cell(values[name]) for values in columns.values()) + " |")
+
+    table(
+        "PR-AUC, the methods that matter (best single: chosen by labels)",
+        {row: columns[row] for row in SHOWN if row in columns},
+    )
+    table("At the detector's own threshold (best F1: chosen by labels)", at_threshold)
+    for title in ("in context", "alone"):
+        own, best = (at_threshold[f"{title}: {told}"] for told in ("own F1", "best F1"))
+        print(f"\nmedian of own to best F1, {title}: {np.median([own[name] / best[name] for name in names]):.2f}")
+    table("PR-AUC, all", columns)
     given = candidates(list(Config().scoring.weights))
-    for family, kept in families.items():
-        if kept[0] in chosen:
-            weights = {name: float(weight) for name, weight in given[chosen[kept[0]][1]].items() if weight}
-            print(f"\n{family}, honest: weights chosen without it: {weights}")
+    for title, found in chosen.items():
+        for family, kept in families.items():
+            if kept[0] in found:
+                weights = {name: float(weight) for name, weight in given[found[kept[0]][1]].items() if weight}
+                print(f"\n{title}, {family}: weights chosen without it: {weights}")
 
 
 def main() -> None:
