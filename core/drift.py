@@ -9,6 +9,8 @@ import numpy as np
 import polars as pl
 from scipy.stats import binom
 
+from core.scoring.fusion import ordinary
+
 SHOWN = 1_000  # new messages, and vanished ones
 
 _CHANCE = 0.001  # a rate is said to fail only where so few such messages would be seen by chance
@@ -28,8 +30,8 @@ class Drift:
         n_vanished: as the rows of `vanished`, all of them.
         novelty: share of lines whose message was never learnt, 0 to 1.
         distance: between the shares that messages have of both logs, 0 (the same) to 1 (nothing in common).
-        mean: of the lines' scores.
-        ordinary: what it was for normal lines when the detector learnt; None where that is not known.
+        ordinary: what ordinary lines score here, 0 to 1 (scoring.fusion.ordinary).
+        ordinary_learnt: what they scored when the detector learnt.
         flagged: share of lines at or above the detector's own threshold.
         flagged_known: the same of the lines whose message was learnt; None where there is none.
         promised: the share of normal lines that may be flagged.
@@ -43,8 +45,8 @@ class Drift:
     n_vanished: int
     novelty: float
     distance: float
-    mean: float
-    ordinary: float | None
+    ordinary: float
+    ordinary_learnt: float
     flagged: float
     flagged_known: float | None
     promised: float
@@ -57,7 +59,7 @@ def drift(
     threshold: float,
     promised: float,
     least_known: float,
-    ordinary: float | None = None,
+    ordinary_learnt: float,
 ) -> Drift:
     """Compare a scored log with what its detector learnt.
 
@@ -68,7 +70,7 @@ def drift(
         threshold: the detector's own.
         promised: its false-alarm rate, 0 to 1.
         least_known: share of lines with a learnt message below which that rate cannot hold, 0 to 1.
-        ordinary: mean score of normal lines when it learnt.
+        ordinary_learnt: what ordinary lines scored when it learnt, 0 to 1.
     """
     lines = texts["count"].to_numpy().astype(np.float64)
     n_lines, n_learnt = float(lines.sum()), float(learnt["count"].sum())
@@ -99,8 +101,8 @@ def drift(
         n_vanished=missing.height,
         novelty=novelty,
         distance=_distance(message, learnt),
-        mean=_share((lines * scores).sum(), n_lines),
-        ordinary=ordinary,
+        ordinary=ordinary(scores, lines),
+        ordinary_learnt=ordinary_learnt,
         flagged=_share(lines[flagged].sum(), n_lines),
         flagged_known=_share(lines[flagged & known].sum(), lines[known].sum()) if known.any() else None,
         promised=promised,

@@ -57,7 +57,7 @@ def drift(run_id: str) -> workbench.Drift:
 def numbers(found: workbench.Drift) -> None:
     """The figures in a row."""
     known = "–" if found.flagged_known is None else f"{found.flagged_known:.2%}"
-    ordinary = "" if found.ordinary is None else f"{found.mean - found.ordinary:+.3f}"
+    moved = f"{found.ordinary - found.ordinary_learnt:+.3f}"
     shown = [
         ("Lines never learnt", f"{found.novelty:.1%}", "", "Share of lines whose message the model never saw."),
         (
@@ -67,7 +67,12 @@ def numbers(found: workbench.Drift) -> None:
             "Between the shares that messages have in this log and in the learnt one (Jensen-Shannon): "
             "0 the same, 1 nothing in common.",
         ),
-        ("Mean score", f"{found.mean:.3f}", ordinary, "Of all lines; below it against normal lines when it learnt."),
+        (
+            "Ordinary score",
+            f"{found.ordinary:.3f}",
+            moved,
+            "The mean without the highest fifth of the lines; below it against the lines the model learnt from.",
+        ),
         ("Flagged", f"{found.flagged:.2%}", "", "Share of lines at the model's own threshold."),
         (
             "Flagged of known",

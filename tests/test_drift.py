@@ -30,35 +30,35 @@ def learnt(**counts: int) -> pl.DataFrame:
 
 
 def test_the_same_log_has_not_drifted():
-    found = drift(texts(a=90, b=10), learnt(a=900, b=100), 0.5, 0.01, 0.7, 0.1)
+    found = drift(texts(a=90, b=10), learnt(a=900, b=100), 0.5, 0.01, 0.7, 0.2)
     assert (found.novelty, found.distance, found.n_new, found.n_known, found.n_vanished) == (0.0, 0.0, 0, 2, 0)
-    assert (found.flagged, found.flagged_known, found.mean) == (0.0, 0.0, pytest.approx(0.1))
+    assert (found.flagged, found.flagged_known, found.ordinary, found.ordinary_learnt) == (0.0, 0.0, 0.1, 0.2)
     assert found.warnings == []
 
 
 def test_new_and_vanished_messages_by_hand():
-    found = drift(texts(a=50, bad_new=2, other=48), learnt(a=500, gone=480, rare=20), 0.5, 0.01, 0.7)
+    found = drift(texts(a=50, bad_new=2, other=48), learnt(a=500, gone=480, rare=20), 0.5, 0.01, 0.7, 0.1)
     assert found.new.select("normalized_text", "n_lines").rows() == [("other", 48), ("bad_new", 2)]
     assert found.vanished.rows() == [("gone", 480, 48.0)]  # of the rare one two lines would be here: no wonder
     assert (found.novelty, found.n_known, found.flagged, found.flagged_known) == (0.5, 1, 0.02, 0.0)
     assert found.distance == pytest.approx(0.5**0.5)
     assert "50% of the lines have a message that was never learnt" in found.warnings[0]
     assert "cannot hold" in found.warnings[0]
-    nothing = drift(texts(x=3), learnt(a=1), 0.5, 0.01, 0.7)
+    nothing = drift(texts(x=3), learnt(a=1), 0.5, 0.01, 0.7, 0.1)
     assert (nothing.distance, nothing.flagged_known) == (1.0, None)
 
 
 def test_more_flags_than_promised_warn_only_beyond_chance():
     usual = {f"t{no}": 100 for no in range(97)}
     known = learnt(**usual, bad1=1, bad2=1, bad3=1, **{f"bad{no}": 1 for no in range(4, 12)})
-    assert drift(texts(**usual, bad1=500, bad2=1, bad3=1), known, 0.5, 0.01, 0.7).warnings == []
-    warned = drift(texts(**usual, **{f"bad{no}": 20 for no in range(1, 12)}), known, 0.5, 0.01, 0.7).warnings
+    assert drift(texts(**usual, bad1=500, bad2=1, bad3=1), known, 0.5, 0.01, 0.7, 0.1).warnings == []
+    warned = drift(texts(**usual, **{f"bad{no}": 20 for no in range(1, 12)}), known, 0.5, 0.01, 0.7, 0.1).warnings
     assert "are flagged where 1.0% of normal ones may be" in warned[0]
 
 
 def test_messages_in_several_contexts_count_once():
     twice = pl.concat([texts(new=5), texts(new=7)]).with_columns(text_id=pl.Series([0, 1], dtype=pl.UInt32))
-    found = drift(twice, learnt(a=10), 0.5, 0.01, 0.7)
+    found = drift(twice, learnt(a=10), 0.5, 0.01, 0.7, 0.1)
     assert found.new.select("text_id", "n_lines").rows() == [(0, 12)]
 
 
@@ -78,7 +78,7 @@ def test_a_log_is_compared_with_its_model_and_retrained_on(app: AppTest, tmp_pat
     info = workbench.score([log], "web")
     found = workbench.drift_of(info.run_id)
     assert 0 < found.novelty < 0.2
-    assert found.ordinary is not None
+    assert 0 < found.ordinary_learnt < found.ordinary < info.threshold
     assert found.new["n_lines"].sum() == round(found.novelty * 205)
     opened(app, info.run_id)
     assert any("script" in str(text) for text in app.dataframe[0].value["normalized_text"])

@@ -24,7 +24,7 @@ def test_a_flood_of_ordinary_flows_is_raised_and_no_other_source() -> None:
     assert found[:40] == pytest.approx(np.full(40, 0.75))
     assert found[40:].tolist() == [0.0, 0.0]
     score = raised(np.full(42, 0.1), found)
-    assert score[0] > 0.9
+    assert score[0] > 0.85
     assert score[41] == 0.1
 
 

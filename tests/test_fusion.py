@@ -9,7 +9,7 @@ import pytest
 
 from core.config import default_weights
 from core.errors import BundleError, WorkbenchError
-from core.scoring.fusion import SCORE_DECIMALS, Fusion, between, calibrated, upper_quantile
+from core.scoring.fusion import SCORE_DECIMALS, Fusion, between, calibrated, ordinary, upper_quantile
 
 
 def held_back(n_texts: int = 400, seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -37,8 +37,16 @@ def test_a_scorer_of_another_unit_is_one_half_at_its_own() -> None:
     assert (values["knn"].tolist(), values["likelihood"].tolist()) == ([0.5], [0.5])
 
 
-def test_the_ordinary_score_is_that_of_the_lines_on_average() -> None:
-    fusion = Fusion({"severity": 1.0}).fit({"severity": np.array([0.0, 0.8])}, np.array([3, 1]))
+def test_the_highest_fifth_of_the_lines_has_no_say_in_the_ordinary_score() -> None:
+    scores = np.array([0.9, 0.0, 0.4])
+    assert ordinary(scores, np.array([2, 6, 2])) == 0.1  # (6 x 0 + 2 x 0.4) / 8
+    assert ordinary(scores, np.array([3, 5, 2])) == 0.2125  # (5 x 0 + 2 x 0.4 + 1 x 0.9) / 8
+    assert ordinary(scores, np.array([0.2, 0.6, 0.2])) == 0.1  # shares
+    assert (ordinary(np.array([0.3]), np.ones(1)), ordinary(np.empty(0), np.empty(0))) == (0.3, 0.0)
+
+
+def test_the_ordinary_score_is_learnt_with_the_threshold() -> None:
+    fusion = Fusion({"severity": 1.0}).fit({"severity": np.array([0.0, 0.8])}, np.array([3, 2]))
     assert fusion.ordinary_ == 0.2
     fusion.set_threshold(np.array([0.3]), np.ones(1))
     assert fusion.ordinary_ == 0.3

@@ -2,11 +2,11 @@
 
 A scan, a flood or guessed passwords write lines that alone read like harmless oddities; what tells them apart is that
 the other lines of the same client are unusual too. Alerts of one host vouch for one another in the same way in Polonium
-(Chau et al., SDM 2011: guilt by association). With S the fused score of a line's text and o the ordinary one, the mean
-of the lines learnt from, over the other lines of its session
+(Chau et al., SDM 2011: guilt by association). With S the fused score of a line's text and o what ordinary lines score
+(fusion.ordinary), over the other lines of its session
 
     D = (sum of their S + 3 o) / (their number + 3),   c = 1 - (1 - max(0, D - o - 0.05)) (1 - b) in hundredths,
-    S' = 1 - (1 - S) (1 - c)^4
+    S' = 1 - (1 - S) / (1 + 10 c)
 
 where b is the burst its lines are in (scoring.bursts). A line of an ordinary source, a line alone and one without a
 session have c = 0, and S' is S exactly.
@@ -24,7 +24,7 @@ from core.scoring.fusion import SCORE_DECIMALS
 
 PRIOR_LINES = 3  # of the ordinary score, beside the others: a few odd lines prove little
 MARGIN = 0.05  # above the ordinary score, which the lines of ordinary sources reach on average
-STRENGTH = 4  # how often the context counts, as if as many such lines had a say
+STRENGTH = 10  # of the context: at c = 0.1 what a score lacks of 1 is halved
 CONTEXT_DECIMALS = 2  # few values, so that a text has few contexts
 CONTEXT = "context"
 """The column of c, [0, 1), and the name of what it adds to a score."""
@@ -38,7 +38,7 @@ def contexts(counts: pl.DataFrame, texts: pl.DataFrame, ordinary: float) -> pl.D
     Args:
         counts: one row a session and text: session, text_id, count (lines, 1 or more), burst (0 to 1).
         texts: text_id and score (fused, 0 to 1, rounded to SCORE_DECIMALS).
-        ordinary: mean score of the lines learnt from, 0 to 1.
+        ordinary: what ordinary lines score, 0 to 1 (fusion.ordinary).
 
     Returns:
         `counts` with the column context: 0 where the others are ordinary or there are none, rising to nearly 1.
@@ -64,7 +64,7 @@ def raised(score: np.ndarray, context: np.ndarray) -> np.ndarray:
     Returns:
         [B] 0 to 1, rounded to SCORE_DECIMALS, never below `score`; `score` itself where the context is 0.
     """
-    in_context = np.round(1.0 - (1.0 - score) * (1.0 - context) ** STRENGTH, SCORE_DECIMALS)
+    in_context = np.round(1.0 - (1.0 - score) / (1.0 + STRENGTH * context), SCORE_DECIMALS)
     return np.where(context > 0, in_context, score)
 
 
@@ -99,7 +99,7 @@ def in_context(texts: pl.DataFrame, counts: pl.DataFrame, ordinary: float) -> In
     Args:
         texts: N distinct texts with count and score, text_id from 0.
         counts: one row a session and text: session, text_id, count, burst.
-        ordinary: mean score of the lines learnt from, 0 to 1.
+        ordinary: what ordinary lines score, 0 to 1 (fusion.ordinary).
     """
     found = contexts(counts, texts, ordinary).filter(pl.col(CONTEXT) > 0)
     copies = found.group_by("text_id", CONTEXT).agg(pl.col("count").sum().alias("lines")).sort("text_id", CONTEXT)

@@ -56,7 +56,7 @@ def flow_contexts(
         starts: [N] seconds since 1970.
         rows: [N] the text of each flow.
         score: [M] fused score of each text, 0 to 1, rounded to SCORE_DECIMALS.
-        ordinary: mean score of the flows learnt from.
+        ordinary: what ordinary flows score, 0 to 1 (fusion.ordinary).
         limit: of `burst_limit`.
 
     Returns:

@@ -29,6 +29,7 @@ SCORE_DECIMALS = 4
 
 FUSION_FILE = "fusion.json"
 FALLBACK_THRESHOLD = 0.5
+HIGHEST_LEFT_OUT = 0.2  # share of the lines that have no say in what ordinary ones score
 MOST_FLAGGED = 0.2  # share of the lines of a log without history: a split there is in every log, even a clean one
 
 _STEEPNESS = 10.0  # raw scores below a tenth of a unit are all close to zero
@@ -45,7 +46,7 @@ class Fusion:
 
     Attributes:
         threshold_: a line is flagged where its fused score is at or above it; in (0, 1].
-        ordinary_: mean fused score of normal lines, 0 to 1.
+        ordinary_: what ordinary lines score, 0 to 1 (`ordinary`).
     """
 
     threshold_: float
@@ -89,7 +90,7 @@ class Fusion:
             weights: [B] lines, or share of the lines to expect, that have each score.
         """
         self.threshold_ = upper_quantile(fused, weights, self.false_alarm_rate)
-        self.ordinary_ = round(float(np.average(fused, weights=weights)), SCORE_DECIMALS) if len(fused) else 0.0
+        self.ordinary_ = ordinary(fused, weights)
 
     def split(self, fused: np.ndarray, counts: np.ndarray) -> None:
         """Set `threshold_` and `ordinary_` from the very lines to be flagged, where no history says what is normal.
@@ -245,6 +246,24 @@ def upper_quantile(fused: np.ndarray, weights: np.ndarray, false_alarm_rate: flo
     reached = np.cumsum(weights[order].astype(np.float64))  # lines at or above each score, from the highest
     too_many = reached > false_alarm_rate * reached[-1] * (1 + 1e-9)  # shares add up to one only nearly
     return round(min(float(fused[order][too_many][0]) + 10.0**-SCORE_DECIMALS, 1.0), SCORE_DECIMALS)
+
+
+def ordinary(fused: np.ndarray, weights: np.ndarray) -> float:
+    """The mean score of lines without the highest fifth of them: attacks left in a history do not raise it.
+
+    Args:
+        fused: [B] scores in [0, 1].
+        weights: [B] lines, or share of lines, that have each.
+
+    Returns:
+        In [0, 1], rounded to SCORE_DECIMALS; 0 where there are no scores.
+    """
+    if not len(fused):
+        return 0.0
+    order = np.argsort(fused)
+    reached = np.cumsum(weights[order].astype(np.float64))  # lines up to each score, from the lowest
+    kept = np.diff(np.minimum(reached, (1 - HIGHEST_LEFT_OUT) * reached[-1]), prepend=0.0)
+    return round(float(np.average(fused[order], weights=kept)), SCORE_DECIMALS)
 
 
 def between(fused: np.ndarray) -> float:
