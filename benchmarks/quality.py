@@ -38,7 +38,7 @@ from core.config import Config, ReadConfig
 from core.detector import LogDetector
 from core.evaluate import bootstrap_intervals, ranking_metrics, threshold_metrics
 from core.scoring.bursts import Bursts
-from core.scoring.context import CONTEXT, contexts, raised
+from core.scoring.context import CONTEXT, contexts, parted, raised
 from core.scoring.fusion import ordinary
 from core.scoring.next_template import Transitions
 from core.scoring.sessions import Sessions, SessionScorer
@@ -108,6 +108,13 @@ class Lines:
         found = contexts(self.of_sources, texts, ordinary)
         rows = self.lines.join(found, on=["session", "text_id"], how="left", maintain_order="left")
         return raised(score[rows["text_id"].to_numpy()], rows[CONTEXT].fill_null(0.0).to_numpy())
+
+    def parted(self, threshold: float, score: np.ndarray) -> float:
+        """The threshold of lines in context, from their scores; that of single lines where no line has a source."""
+        if self.of_sources.is_empty():
+            return threshold
+        once = pl.DataFrame({"text": self.lines["text_id"], "score": score}).group_by("text", "score").len()
+        return parted(threshold, once["score"].to_numpy(), once["len"].to_numpy())
 
 
 class Measured:
@@ -223,6 +230,8 @@ def measure(test: Test, seed: int) -> dict[str, Any]:
         rows[name + IN_CONTEXT] = rows[name]  # a session is the context of its lines
         if not by_session:
             raised_score = scored.in_context(score, of_design.fusion_.ordinary_)
+            if history is not scored:
+                threshold = scored.parted(threshold, raised_score)
             rows[name + IN_CONTEXT] = measured.of_lines(raised_score, threshold)
     rows["fused, no severity"] = measured.row(*fused(weights | {"severity": 0.0}))
     for name, score in baselines(history.texts, scored.texts, test.history is None).items():

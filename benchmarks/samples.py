@@ -29,7 +29,7 @@ from core.detector import LogDetector
 from core.evaluate import Labelled, bootstrap_intervals, curve, kinds, oddities, threshold_metrics
 from core.networks.encoder import Encoder
 from core.scoring.bursts import Bursts
-from core.scoring.context import CONTEXT, in_context, raised
+from core.scoring.context import CONTEXT, in_context, parted, raised
 from core.tokenization.normalize import Normalizer
 from core.tokenization.sources import SOURCE
 
@@ -112,7 +112,7 @@ def measured(name: str, row: Labelled, same: np.ndarray) -> str:
 
 
 def print_decided(name: str, row: Labelled, same: np.ndarray, threshold: float) -> None:
-    """What is flagged at the bundle's own threshold."""
+    """What is flagged at the bundle's own threshold; in context, at the one of such runs."""
     for title, part in (("all lines", row), ("apart", row.take(~same))):
         found = threshold_metrics(part.labels, part.fused, part.lines, threshold)
         best = curve(part.labels, part.fused, part.lines).best_f1
@@ -178,7 +178,9 @@ def main() -> None:
         print(measured("fused, in context", context_rows, same_in_context))
         row = dataclasses.replace(rows, fused=scores["fused"][rows.text_ids])
         print_decided("fused", row, same, detector.threshold_)
-        print_decided("fused, in context", context_rows, same_in_context, detector.threshold_)
+        lines_of = of_context["text_id"].drop_nulls().value_counts().sort("text_id")["count"].to_numpy()
+        threshold = parted(detector.threshold_, score, lines_of)
+        print_decided("fused, in context", context_rows, same_in_context, threshold)
         if detector.encoder_ is not None and detector.encoder_.precision != "float32":
             print_precision(detector, in_float32, texts, scored)
         for seed, other in zip(args.seeds, others, strict=True):

@@ -57,7 +57,7 @@ def drift(run_id: str) -> workbench.Drift:
 def numbers(found: workbench.Drift) -> None:
     """The figures in a row."""
     known = "–" if found.flagged_known is None else f"{found.flagged_known:.2%}"
-    moved = f"{found.ordinary - found.ordinary_learnt:+.3f}"
+    moved = round(found.ordinary - found.ordinary_learnt, 3)
     shown = [
         ("Lines never learnt", f"{found.novelty:.1%}", "", "Share of lines whose message the model never saw."),
         (
@@ -70,10 +70,10 @@ def numbers(found: workbench.Drift) -> None:
         (
             "Ordinary score",
             f"{found.ordinary:.3f}",
-            moved,
+            f"{moved:+.3f}" if moved else "",
             "The mean without the highest fifth of the lines; below it against the lines the model learnt from.",
         ),
-        ("Flagged", f"{found.flagged:.2%}", "", "Share of lines at the model's own threshold."),
+        ("Flagged", f"{found.flagged:.2%}", "", "Share of lines at the run's first threshold."),
         (
             "Flagged of known",
             known,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from core import workbench
 from core.config import Config
-from core.scoring.context import UNUSUAL_SOURCE, contexts, in_context, raised
+from core.scoring.context import UNUSUAL_SOURCE, contexts, in_context, parted, raised
 from tests.builders import access_log, write_labelled, write_log
 
 SCORERS = ("novelty", "tfidf", "shape", "severity")
@@ -63,6 +63,17 @@ def test_contexts_by_hand() -> None:
 def test_scores_by_hand() -> None:
     score, context = np.array([0.1411, 0.5, 0.5, 0.0, 1.0]), np.array([0.0, 0.5, 0.1, 0.9, 0.3])
     assert raised(score, context).tolist() == [0.1411, 0.9167, 0.75, 0.9, 1.0]
+
+
+def test_the_threshold_rises_to_the_gap_and_never_falls() -> None:
+    score, lines = np.array([0.1, 0.1, 0.3, 0.9, 0.8]), np.array([5, 1, 2, 1, 1])
+    assert parted(0.25, score, lines) == 0.55  # between 0.3 and 0.8; two of eight lines below are no longer flagged
+    assert parted(0.7, score, lines) == 0.7
+
+
+@pytest.mark.parametrize("scores", [[0.1, 0.1, 0.2, 0.3], [0.1, 0.1], [0.9], [0.5, 0.6, 0.9], []])
+def test_without_ordinary_lines_or_unusual_ones_the_threshold_stays(scores: list[float]) -> None:
+    assert parted(0.4, np.array(scores), np.ones(len(scores))) == 0.4
 
 
 @given(st.floats(0, 1), st.integers(0, 95))
@@ -148,6 +159,9 @@ def test_lines_of_a_noisy_source_are_raised_and_no_others(tmp_path: Path, model:
     np.testing.assert_allclose(found["score"], again, atol=1e-9)
     assert found.filter(noisy)["reason"].str.starts_with(UNUSUAL_SOURCE).all()
     assert found["is_anomaly"].to_list() == [int(score >= info.threshold) for score in found["score"]]
+    assert info.threshold > before.threshold
+    assert any(f"part in context, {info.threshold:.2f}" in note for note in info.notes)
+    assert set(found.filter(noisy)["is_anomaly"]) == {1}
     texts = workbench.run(info.run_id).answers()
     assert texts["count"].sum() == info.n_lines - 1 == len(lines) - 1
     assert texts["text_id"].to_list() == list(range(info.n_texts))
@@ -210,6 +224,7 @@ def test_a_run_in_context_is_measured_as_evaluate_does(tmp_path: Path, model: st
     assert (plain["context"], found["context"]) == (False, True)
     assert found["pr_auc"] >= plain["pr_auc"]
     info = workbench.score([log], model, context=True)
+    assert found["threshold"] == info.threshold
     labelled = workbench.labelled_run(info.run_id, "input")
     np.testing.assert_allclose(labelled.fused(info.weights), workbench.fused_score(labelled.texts, info.weights))
     rows = labelled.labelled(info.weights)

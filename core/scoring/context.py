@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 
 from core.scoring.bursts import BURST
-from core.scoring.fusion import SCORE_DECIMALS
+from core.scoring.fusion import SCORE_DECIMALS, between
 
 PRIOR_LINES = 3  # of the ordinary score, beside the others: a few odd lines prove little
 MARGIN = 0.05  # above the ordinary score, which the lines of ordinary sources reach on average
@@ -66,6 +66,25 @@ def raised(score: np.ndarray, context: np.ndarray) -> np.ndarray:
     """
     in_context = np.round(1.0 - (1.0 - score) / (1.0 + STRENGTH * context), SCORE_DECIMALS)
     return np.where(context > 0, in_context, score)
+
+
+def parted(threshold: float, score: np.ndarray, lines: np.ndarray) -> float:
+    """The threshold of lines in context: where their scores part, if that is above the threshold of single lines.
+
+    The lines of an unusual source move up together, away from those of ordinary sources, and Otsu's split
+    (fusion.between) finds the gap. A log without unusual sources parts below the threshold, which stays, as it does
+    where most lines below the gap would be flagged: those are no ordinary ones. It never falls.
+
+    Args:
+        threshold: of single lines, in (0, 1].
+        score: [N] in context, 0 to 1, one of each distinct text and context.
+        lines: [N] that have each.
+    """
+    gap = between(score)
+    below = score < gap
+    spared = below & (score >= threshold)
+    ordinary = 2 * lines[spared].sum() <= lines[below].sum()
+    return gap if gap > threshold and ordinary and not below.all() else threshold
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class RunInfo:
         n_texts: distinct normalized texts; in context, each once for every context its lines have.
         n_rejected: lines not read as their format says.
         n_blank: lines without a text; their score is 0.
-        threshold: the bundle's own, 0 to 1; a line is flagged at or above it.
+        threshold: the bundle's own, or where the scores part in context, 0 to 1; a line is flagged at or above it.
         session_threshold: the same for sessions, or None.
         scorers: names, in the order of columns.
         weights: scorer name to its weight in the fused score.

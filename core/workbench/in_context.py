@@ -7,19 +7,22 @@ import polars as pl
 
 from core.detector import LogDetector
 from core.scoring.bursts import BURST
-from core.scoring.context import CONTEXT, UNUSUAL_SOURCE, InContext, in_context, raised
+from core.scoring.context import CONTEXT, UNUSUAL_SOURCE, InContext, in_context, parted, raised
 from core.scoring.fusion import Fusion
 from core.scoring.reasons import SEPARATOR, reworded
 from core.scoring.sessions import Sessions
 
 
-def judged_in_context(detector: LogDetector, texts: pl.DataFrame, sessions: Sessions | None) -> InContext:
-    """The texts parted by context, with the scores of their lines there.
+def judged_in_context(
+    detector: LogDetector, texts: pl.DataFrame, sessions: Sessions | None, *, part: bool
+) -> tuple[InContext, float]:
+    """The texts parted by context, with the scores of their lines there; and the threshold they are flagged from.
 
     Args:
         detector: fitted.
         texts: what its `score` gave.
         sessions: of the log; None where there are none.
+        part: the threshold rises to where the scores part (scoring.context.parted); else it is the detector's.
     """
     schema = {"session": pl.String, "text_id": pl.UInt32, "count": pl.Int64, BURST: pl.Float64}
     counts = pl.DataFrame(schema=schema) if sessions is None else sessions.counts
@@ -27,12 +30,15 @@ def judged_in_context(detector: LogDetector, texts: pl.DataFrame, sessions: Sess
     calibrated = {name: found.texts[name].to_numpy() for name in detector.scorers_}
     score = raised(found.texts["score"].to_numpy(), found.texts[CONTEXT].to_numpy())
     reason = pl.Series(reasons_in_context(found.texts, score, calibrated, detector.fusion_), dtype=pl.String)
+    threshold = detector.threshold_
+    if part and not counts.is_empty():
+        threshold = parted(threshold, score, found.texts["count"].to_numpy())
     rows = found.texts.with_columns(
         pl.Series("score", score),
-        pl.Series("is_anomaly", (score >= detector.threshold_).astype(np.int8)),
+        pl.Series("is_anomaly", (score >= threshold).astype(np.int8)),
         pl.when(pl.col(CONTEXT) > 0).then(reason).otherwise("reason").alias("reason"),
     )
-    return InContext(rows, found.moved, found.kept)
+    return InContext(rows, found.moved, found.kept), threshold
 
 
 def reasons_in_context(

@@ -71,7 +71,7 @@ def evaluate(
     lines = lines.drop_nulls("label")
     if detector is None:
         detector = fitted(reading, config, progress, on_itself=True)
-    texts = detector.score(reading.texts, progress)
+    texts, threshold = detector.score(reading.texts, progress), detector.threshold_
     head = {"input": str(path), "model": model, "level": level, "seed": detector.config.seed, "context": context}
     if level == "session":
         if reading.sessions is None:
@@ -81,13 +81,13 @@ def evaluate(
         rows = scored.join(judged, on="session", how="inner", maintain_order="left")
         return {**head, **_session_measures(rows["label"].to_numpy(), rows["score"].to_numpy(), own_threshold)}
     if context:
-        found = judged_in_context(detector, texts, reading.sessions)
+        found, threshold = judged_in_context(detector, texts, reading.sessions, part=model is not None)
         texts, lines = found.texts, found.renumbered(lines)
     left_out = {"n_unlabelled": reading.n_lines - len(lines), "n_blank": lines["text_id"].null_count()}
     scorers, scoring = list(detector.scorers_), detector.config.scoring
     rows = _fold(lines)
     labelled = _labelled(rows, texts, texts["score"].to_numpy(), scorers, detector.fusion_.weights, scoring.combine)
-    return {**head, "labels": left_out, **report(labelled, detector.threshold_, detector.config.seed)}
+    return {**head, "labels": left_out, **report(labelled, threshold, detector.config.seed)}
 
 
 @dataclass(frozen=True)

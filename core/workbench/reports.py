@@ -233,7 +233,7 @@ def _message(row: dict[str, Any]) -> Message:
 
 def _facts(info: RunInfo, threshold: float) -> list[tuple[str, str]]:
     set_by = threshold_history(info.run_id)[:1]
-    origin = f"set by {set_by[0][1]} {_when(set_by[0][2])}" if set_by else "the model's own"
+    origin = f"set by {set_by[0][1]} {_when(set_by[0][2])}" if set_by else "as scored"
     facts: list[tuple[str, str]] = [
         *_files(info),
         ("Format", info.format),

@@ -235,7 +235,7 @@ def _put_in_context(
     writer: RunWriter, detector: LogDetector, texts: pl.DataFrame, sessions: Sessions | None, row_of: pl.DataFrame
 ) -> pl.DataFrame:
     """The texts parted by context, and the lines written with them."""
-    found = judged_in_context(detector, texts, sessions)
+    found, _ = judged_in_context(detector, texts, sessions, part=False)
     examples = writer.renumber(lambda lines: found.renumbered(_by_row(lines, row_of)), len(found.texts))
     return found.texts.with_columns(pl.Series("example", examples, dtype=pl.String))
 

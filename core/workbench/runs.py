@@ -18,9 +18,9 @@ from core.detector import NEAREST_SHOWN, LogDetector
 from core.errors import WorkbenchError
 from core.records import Progress, no_progress
 from core.runner import Reading, SerialRunner
+from core.scoring.context import InContext
 from core.scoring.neighbours import MOST_TEXTS
 from core.scoring.novelty import NoveltyScorer
-from core.scoring.sessions import Sessions
 from core.store import AnswerCache, RunInfo, RunReader, RunWriter, Store, new_run_id
 from core.workbench.fitting import answered, fitted, reading_of, refuse_empty
 from core.workbench.in_context import judged_in_context
@@ -175,12 +175,14 @@ def score(
         cache = None if model is None else AnswerCache(model_folder(model), detector.precision_)
         texts = answered(detector, reading.texts, cache, progress)
         progress("storing the run", 0, 1)
+        threshold = detector.threshold_
         sessions = session_threshold = None
         if reading.sessions is not None:
             sessions, session_threshold = detector.score_sessions(reading.sessions, texts)
         if context:
             progress("judging lines in context", 0, 1)
-            texts = _put_in_context(writer, detector, texts, reading.sessions)
+            found, threshold = judged_in_context(detector, texts, reading.sessions, part=model is not None)
+            texts = _put_in_context(writer, found)
         seconds = time.monotonic() - started
         info = {
             "name": _title(paths),
@@ -188,12 +190,12 @@ def score(
             "source_path": _place(paths[0]),
             "more_paths": [_place(path) for path in paths[1:]],
             "model": model,
-            "threshold": detector.threshold_,
+            "threshold": threshold,
             "session_threshold": session_threshold,
             "scorers": list(detector.scorers_),
             "weights": dict(detector.fusion_.weights),
             "format": reading.format,
-            "notes": _notes(reading, detector, model, context),
+            "notes": _notes(reading, detector, model, context, threshold),
             "seconds": round(seconds, 2),
             "lines_per_second": round(reading.n_lines / max(seconds, 1e-6)),
             "config": detector.config.to_dict(),
@@ -205,11 +207,8 @@ def score(
     return stored
 
 
-def _put_in_context(
-    writer: RunWriter, detector: LogDetector, texts: pl.DataFrame, sessions: Sessions | None
-) -> pl.DataFrame:
+def _put_in_context(writer: RunWriter, found: InContext) -> pl.DataFrame:
     """The texts parted by context, and the lines written with them."""
-    found = judged_in_context(detector, texts, sessions)
     if found.moved.is_empty():
         return found.texts
     examples = writer.renumber(found.renumbered, len(found.texts))
@@ -256,7 +255,7 @@ def _name(path: str | Path) -> str:
     return path.name
 
 
-def _notes(reading: Reading, detector: LogDetector, model: str | None, context: bool) -> list[str]:
+def _notes(reading: Reading, detector: LogDetector, model: str | None, context: bool, threshold: float) -> list[str]:
     notes = []
     if model is None:
         notes.append(
@@ -274,6 +273,11 @@ def _notes(reading: Reading, detector: LogDetector, model: str | None, context: 
     if detector.precision_ != (learnt_in := detector.facts_["precision"]):
         notes.append(
             f"The network ran in {detector.precision_}, the model was learnt in {learnt_in}: scores differ a little."
+        )
+    if threshold > detector.threshold_:
+        notes.append(
+            f"The threshold is where the scores of this log part in context, {threshold:.2f}. The model's own, "
+            f"{detector.threshold_:.2f}, is for lines alone and flags more."
         )
     if context and reading.sessions is None:
         notes.append("No line names its source, so none could be judged in its context.")

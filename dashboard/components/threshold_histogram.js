@@ -139,7 +139,7 @@ class ThresholdView {
       pen.setLineDash([]);
       pen.globalAlpha = 0.72;
       pen.fillStyle = this.ink;
-      const onRight = ownX > lineX, words = "the model's own"; // written away from the line
+      const onRight = ownX > lineX, words = "as scored"; // written away from the line
       pen.textAlign = onRight ? "left" : "right";
       if ((onRight ? right - ownX : ownX - left) > pen.measureText(words).width + 6) {
         pen.fillText(words, ownX + (onRight ? 6 : -6), top + 8);
@@ -173,7 +173,7 @@ class ThresholdView {
     set(".saved", this.value === rounded(saved) ? "in force" : `not applied; in force is ${saved.toFixed(DECIMALS)}`);
     this.root.querySelector(".save").disabled = this.value === rounded(saved);
     this.root.querySelector(".reset").disabled = this.value === rounded(own);
-    this.root.querySelector(".reset").title = `the model's own threshold is ${own.toFixed(DECIMALS)}`;
+    this.root.querySelector(".reset").title = `the run was scored at ${own.toFixed(DECIMALS)}`;
     this.plot.setAttribute("aria-valuemin", "0");
     this.plot.setAttribute("aria-valuemax", String(this.max));
     this.plot.setAttribute("aria-valuenow", String(this.value));

@@ -22,7 +22,7 @@ _mount = register(
         <div class="metric"><span class="rate-label"></span><b class="rate"></b></div>
         <div class="actions">
           <span class="saved" aria-live="polite"></span>
-          <button type="button" class="reset">Reset to the model's</button>
+          <button type="button" class="reset">Reset</button>
           <button type="button" class="save primary">Apply</button>
         </div>
       </div>
@@ -75,7 +75,7 @@ def threshold_histogram(
         counts: [K] int64, lines of each score, muted ones left out.
         muted: scores and counts, as these, of the muted lines.
         saved: the threshold in force, where the line stands at first.
-        own: the bundle's own threshold, marked with a dashed line.
+        own: the threshold it was scored with, marked with a dashed line.
         rate: the fourth number over the plot.
         key: of the widget; the line of another key stands on its own.
         unit: what is counted, in the plural.
