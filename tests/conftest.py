@@ -35,3 +35,18 @@ def app() -> AppTest:
     st.cache_data.clear()  # of the test before, whose runs had the same names
     st.cache_resource.clear()
     return AppTest.from_file(str(SHELL), default_timeout=20)
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of bundles with one, `base`: a quick look at 300 everyday requests."""
+    from core import workbench
+    from core.config import Config
+    from tests.builders import access_log, write_log
+
+    folder = tmp_path_factory.mktemp("bundles")
+    log = write_log(folder / "history.log", access_log(300)[0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TINYLOGBERT_MODELS", str(folder))
+        workbench.train([log], "base", workbench.quick(Config()))
+    return folder

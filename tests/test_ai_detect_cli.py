@@ -9,21 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 import ai_detect_cli
-from core import workbench
-from core.config import Config
-from tests.builders import access_log, write_log
+from tests.builders import access_log
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bundles")
-    log = write_log(folder / "history.log", access_log(300)[0])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TINYLOGBERT_MODELS", str(folder))
-        workbench.train([log], "base", workbench.quick(Config()))
-    return folder
 
 
 @pytest.fixture(autouse=True)

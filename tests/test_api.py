@@ -20,8 +20,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from core import api, cli, workbench
-from core.config import Config
-from tests.builders import access_log, write_log
+from tests.builders import access_log
 
 ROOT = Path(__file__).resolve().parents[1]
 ATTACK = access_log(1, n_attacks=1, seed=9)[0][0]
@@ -29,16 +28,6 @@ DETAIL = {
     "score", "is_anomaly", "model", "threshold", "template", "reasons", "scorers", "sigmoid", "contributions", "tokens",
     "nearest",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bundles")
-    log = write_log(folder / "history.log", access_log(300)[0])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TINYLOGBERT_MODELS", str(folder))
-        workbench.train([log], "base", workbench.quick(Config()))
-    return folder
 
 
 @pytest.fixture(autouse=True)

@@ -9,19 +9,16 @@ tied to the token table and not stored a second time.
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from core.errors import BundleError
+from core.networks.network_files import load_network, save_network, with_weights
 
-FORMAT = 1
+NAME = "NetGPT"  # in its files
 LAYER_NORM_EPS = 1e-5  # GPT-2's own, as is the spread of the first weights
 FIRST_WEIGHTS_STD = 0.02
 FEW_TOKENS = 128  # up to here attention is faster as plain products
@@ -118,14 +115,11 @@ class NetGpt(nn.Module):
         new = torch.randn((n_new, self.config.hidden_size), generator=draw) * FIRST_WEIGHTS_STD
         state = {name: weight.detach().clone() for name, weight in self.state_dict().items()}
         state["transformer.wte.weight"] = torch.cat([state["transformer.wte.weight"], new])
-        return _assembled(dataclasses.replace(self.config, vocab_size=vocab_size), state)
+        return with_weights(NetGpt, dataclasses.replace(self.config, vocab_size=vocab_size), state)
 
     def save(self, folder: Path) -> None:
-        """Write `network.safetensors` (float16) and `network.json` into an existing folder."""
-        state = {name: tensor.detach().to(torch.float16).contiguous() for name, tensor in self.state_dict().items()}
-        save_file(state, folder / "network.safetensors")
-        described = {"format": FORMAT, "network": "NetGPT", "config": dataclasses.asdict(self.config)}
-        (folder / "network.json").write_text(json.dumps(described, indent=2) + "\n", "utf-8")
+        """Write the network into an existing folder (network_files.py)."""
+        save_network(folder, self, self.config, NAME)
 
     @staticmethod
     def load(folder: Path) -> NetGpt:
@@ -134,24 +128,7 @@ class NetGpt(nn.Module):
         Raises:
             BundleError: where a file is missing, damaged, of another format or network, or does not fit the other.
         """
-        path = folder / "network.json"
-        try:
-            described = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise BundleError(f"{path}: cannot be read ({error}); train the model again") from error
-        if not isinstance(described, dict) or described.get("format") != FORMAT or described.get("network") != "NetGPT":
-            raise BundleError(f"{path}: not a NetGPT of format {FORMAT}; train the model again with this version")
-        config = _checked_config(described.get("config"), path)
-
-        path = folder / "network.safetensors"
-        try:
-            state = {name: tensor.to(torch.float32) for name, tensor in load_file(path).items()}
-            network = _assembled(config, state)
-        except (OSError, SafetensorError, RuntimeError) as error:
-            raise BundleError(f"{path}: damaged or not the network of its network.json: {error}") from error
-        if not all(tensor.isfinite().all() for tensor in state.values()):
-            raise BundleError(f"{path}: damaged, some weights are not finite; train the model again")
-        return network
+        return load_network(folder, NetGpt, NetGptConfig, NAME)
 
 
 def random_netgpt(config: NetGptConfig, seed: int = 0) -> NetGpt:
@@ -171,26 +148,7 @@ def random_netgpt(config: NetGptConfig, seed: int = 0) -> NetGpt:
         else:
             spread = FIRST_WEIGHTS_STD / (2 * config.n_layers) ** 0.5 if ".c_proj." in name else FIRST_WEIGHTS_STD
             state[name] = torch.randn(shape, generator=draw) * spread
-    return _assembled(config, state)
-
-
-def _assembled(config: NetGptConfig, state: dict[str, Tensor]) -> NetGpt:
-    with torch.device("meta"):  # no memory is taken for sizes that the weights may not have
-        network = NetGpt(config)
-    network.load_state_dict(state, assign=True)
-    return network.eval()
-
-
-def _checked_config(values: Any, path: Path) -> NetGptConfig:
-    names = {field.name for field in dataclasses.fields(NetGptConfig)}
-    if (
-        not isinstance(values, dict)
-        or set(values) != names
-        or not all(type(value) is int and value > 0 for value in values.values())
-        or values["hidden_size"] % values["n_heads"]
-    ):
-        raise BundleError(f"{path}: config must give {', '.join(sorted(names))} as positive whole numbers")
-    return NetGptConfig(**values)
+    return with_weights(NetGpt, config, state)
 
 
 def _embedding(n_rows: int, width: int) -> nn.Embedding:

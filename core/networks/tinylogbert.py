@@ -8,24 +8,19 @@ moves across by name; the decoder's weight and bias, which are tied there to the
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from core.config import NetworkConfig
-from core.errors import BundleError
+from core.networks.network_files import load_network, save_network
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 """The first entries of every vocabulary, in the order of their ids."""
 PAD_ID, UNK_ID, CLS_ID, SEP_ID, MASK_ID = range(5)
 
-FORMAT = 1
 LAYER_NORM_EPS = 1e-12  # BERT's own
 
 
@@ -53,51 +48,17 @@ class TinyLogBert(nn.Module):
         self.cls = nn.ModuleDict({"predictions": _Predictions(config)})
 
     def save(self, folder: Path) -> None:
-        """Write `network.safetensors` (float16) and `network.json` into an existing folder."""
-        state = {name: tensor.detach().to(torch.float16).contiguous() for name, tensor in self.state_dict().items()}
-        save_file(state, folder / "network.safetensors")
-        described = {"format": FORMAT, "config": dataclasses.asdict(self.config)}
-        (folder / "network.json").write_text(json.dumps(described, indent=2) + "\n", "utf-8")
+        """Write the network into an existing folder (network_files.py)."""
+        save_network(folder, self, self.config, None)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote, as float32.
 
         Raises:
-            BundleError: where a file is missing, damaged, of another format or does not fit the other.
+            BundleError: where a file is missing, damaged, of another format or network, or does not fit the other.
         """
-        path = folder / "network.json"
-        try:
-            described = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise BundleError(f"{path}: cannot be read ({error}); train the model again") from error
-        if not isinstance(described, dict) or described.get("format") != FORMAT:
-            raise BundleError(f"{path}: not a network of format {FORMAT}; train the model again with this version")
-        config = _checked_config(described.get("config"), path)
-
-        path = folder / "network.safetensors"
-        try:
-            state = {name: tensor.to(torch.float32) for name, tensor in load_file(path).items()}
-            with torch.device("meta"):  # no memory is taken for sizes that the file may not have
-                network = cls(config)
-            network.load_state_dict(state, assign=True)
-        except (OSError, SafetensorError, RuntimeError) as error:
-            raise BundleError(f"{path}: damaged or not the network of its network.json: {error}") from error
-        if not all(tensor.isfinite().all() for tensor in state.values()):
-            raise BundleError(f"{path}: damaged, some weights are not finite; train the model again")
-        return network.eval()
-
-
-def _checked_config(values: Any, path: Path) -> NetworkConfig:
-    names = {field.name for field in dataclasses.fields(NetworkConfig)}
-    if (
-        not isinstance(values, dict)
-        or set(values) != names
-        or not all(type(value) is int and value > 0 for value in values.values())
-        or values["hidden_size"] % values["n_heads"]
-    ):
-        raise BundleError(f"{path}: config must give {', '.join(sorted(names))} as positive whole numbers")
-    return NetworkConfig(**values)
+        return load_network(folder, cls, NetworkConfig, None)
 
 
 def _embedding(n_rows: int, width: int) -> nn.Embedding:
