@@ -224,7 +224,7 @@ def score_form(paths: list[Path], read: workbench.ReadConfig, texts: pl.DataFram
         value=True,
         help="Scans, floods and guessed passwords show in the company a line keeps: where the other lines of a client "
         "(or of the session, where a key is given) are unusual or too many a second, its score is raised. Lines of "
-        "ordinary sources keep theirs.",
+        "ordinary sources keep theirs. With a model the threshold rises to where the scores part.",
         key=f"context_{path}",
     )
     for item in damaged:
