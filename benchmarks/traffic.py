@@ -2,7 +2,7 @@
 
     python -m benchmarks.traffic [--data ../shared/data/pcaps] [--tasks device attack] [--rows trees finetuned]
         [--seeds 0 1 2] [--inputs masked raw] [--folds 0 1 2] [--by group source inner] [--flows-per-class 200]
-        [--learn-per-class 5 20 100] [--leak]
+        [--learn-per-class 5 20 100] [--ablations] [--leak]
 
 Splits are by group (captures that share content), so that no flow of a test capture is learnt from, nor pre-trained
 on: each fold has a network of its own, pre-trained without labels on all flows of the other folds; seeds change what
@@ -15,10 +15,10 @@ attack yes/no, the benign flows of captures that show an attack are kept apart: 
 which one who has learnt the captures' origin cannot. Predictions and networks are stored in `--kept` as they are done,
 so that a run can be cut and taken up.
 
-Ablations: `--rows scratch` (no pre-training), `--shuffle never`, `--no-segments` (packets are not numbered),
-`--no-prompts` (neither task nor [mask]), `--unit-bytes 2` (the paper's; its vocabulary of 65,536 takes ten times as
-long), `--statistics` (a flow's 40 numbers as its first tokens). The curve of few labels: `--learn-per-class 5 20
-100`, with the same flows tested.
+Ablations, all in one table with `--ablations`: `--rows scratch` (no pre-training), `--shuffle never`, `--no-segments`
+(packets are not numbered), `--no-prompts` (neither task nor [mask]), `--unit-bytes 2` (the paper's; its vocabulary of
+65,536 takes ten times as long), `--statistics` (a flow's 40 numbers as its first tokens). The curve of few labels:
+`--learn-per-class 5 20 100`, with the same flows tested.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -42,6 +43,14 @@ from core.networks.netgpt import PRESETS
 
 ROOT = Path(__file__).resolve().parents[1]
 RESAMPLES = 300
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "no pre-training": {},  # row `scratch`
+    "fields never shuffled": {"shuffle": "never"},
+    "packets not numbered": {"no_segments": True},
+    "no prompts": {"no_prompts": True},
+    "two bytes a token": {"unit_bytes": 2, "max_tokens": 160, "batch_tokens": 2_048, "teaching_tokens": 2_048},
+}
 
 
 @dataclasses.dataclass
@@ -161,6 +170,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--by", nargs="+", default=["group", "source"], choices=("group", "source", "inner"))
     parser.add_argument("--flows-per-class", type=int, help="at most, spread over its groups; all where not given")
     parser.add_argument("--learn-per-class", nargs="+", type=int, help="of these, at most so many are learnt from")
+    parser.add_argument("--ablations", nargs="*", choices=ABLATIONS, help="in place of --rows; all where none is named")
     parser.add_argument("--leak", action="store_true", help="show what a split by random packet would claim")
     parser.add_argument("--kept", type=Path, default=Path(tempfile.gettempdir()) / "tinylogbert-traffic")
     netgpt = parser.add_argument_group("NetGPT")
@@ -200,6 +210,9 @@ def main() -> None:
         benches = [Bench(options, masked, table, flows, few) for few in options.learn_per_class or [None]]
         if options.leak and "device" in chosen and not masked:
             print(leak(benches[0], chosen["device"], fold))
+        if options.ablations is not None:
+            print_ablations(benches[0], list(chosen.values()), fold)
+            continue
         for by in options.by:
             asked = [task for task in chosen.values() if by != "source" or task.name == "attack"]
             columns = [
@@ -207,6 +220,26 @@ def main() -> None:
                 for bench in benches
             ]
             print_means(columns, benches, by)
+
+
+def print_ablations(bench: Bench, asked: Sequence[TaskSet], fold: np.ndarray) -> None:
+    """NetGPT taught by group, without one thing after another: a table over tasks."""
+    rows: dict[str, list[str]] = {}
+    for name in bench.options.ablations or ABLATIONS:
+        options = argparse.Namespace(**vars(bench.options) | ABLATIONS[name])
+        without = Bench(options, bench.masked, bench.table, bench.flows)
+        row = "scratch" if name == "no pre-training" else "finetuned"
+        rows[name] = []
+        for task in asked:
+            parts = splits("group", options.folds, bench.table, fold, task)
+            answers = [measured(without, row, task, parts, seed) for seed in options.seeds]
+            means = [answer.macro_f1(~answer.background) for answer in answers]
+            rows[name].append(f"{np.mean(means):.3f} ± {np.std(means):.3f}")
+    shown = "masked" if bench.masked else "raw"
+    print(
+        f"\nmacro-F1, {shown}, by group, folds {bench.options.folds}, seeds {bench.options.seeds}: fine-tuned NetGPT\n"
+    )
+    print(markdown(["without", *(task.name for task in asked)], rows), flush=True)
 
 
 def print_means(columns: list[dict[str, dict[str, str]]], benches: Sequence[Bench], by: str) -> None:

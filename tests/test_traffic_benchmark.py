@@ -117,6 +117,33 @@ def test_a_curve_of_few_labels_stands_in_one_cell(
     assert capsys.readouterr().out == ""
 
 
+def test_ablations_take_one_thing_away_each(
+    labelled: tuple[pl.DataFrame, list], attack: TaskSet, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    bench = Bench(options(tmp_path, "--ablations --seeds 0 1"), True, *labelled)
+    plain, taken = bench.settings("finetuned"), {}
+
+    def measured(bench: Bench, row: str, task: TaskSet, parts: list, seed: int) -> traffic.Answers:
+        changed = {name for name, value in bench.settings("finetuned").items() if value != plain[name]}
+        taken[row, *sorted(changed)] = seed
+        labels, apart = np.array(["a", "b"]), np.zeros(2, bool)
+        predicted = labels if seed == 0 else labels[::-1]
+        return traffic.Answers(labels, predicted, np.zeros(2), labels, ~apart, apart)
+
+    monkeypatch.setattr(traffic, "measured", measured)
+    traffic.print_ablations(bench, [attack], folds(labelled[0]))
+    sizes = ("batch_tokens", "max_tokens", "teaching_tokens", "unit_bytes")
+    assert set(taken) == {
+        ("finetuned",), ("scratch",), ("finetuned", "shuffle"), ("finetuned", "no_segments"),
+        ("finetuned", "no_prompts"), ("finetuned", *sizes),
+    }  # fmt: skip
+    printed = capsys.readouterr().out
+    assert [line.split(" | ") for line in printed.splitlines() if "±" in line] == [
+        [f"| {name}", "0.500 ± 0.500 |"] for name in traffic.ABLATIONS
+    ]
+
+
 def test_few_labels_are_spread_over_groups(
     labelled: tuple[pl.DataFrame, list], attack: TaskSet, tmp_path: Path
 ) -> None:
