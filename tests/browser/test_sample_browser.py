@@ -78,6 +78,7 @@ def test_the_shipped_sample_from_choice_to_report(browser: Browser, server: str)
         page.get_by_text("PCA", exact=True).click()
     chart = page.locator("canvas.over")
     view.settle()
+    expect(chart).to_have_count(1)  # the map before is gone
     view.picture("explore_light")
     box = chart.bounding_box()
     corners = [(0.02, 0.02), (0.98, 0.02), (0.98, 0.55), (0.02, 0.55), (0.02, 0.02)]
