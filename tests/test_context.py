@@ -160,7 +160,7 @@ def test_lines_of_a_noisy_source_are_raised_and_no_others(tmp_path: Path, model:
     assert found.filter(noisy)["reason"].str.starts_with(UNUSUAL_SOURCE).all()
     assert found["is_anomaly"].to_list() == [int(score >= info.threshold) for score in found["score"]]
     assert info.threshold > before.threshold
-    assert any(f"part in context, {info.threshold:.2f}" in note for note in info.notes)
+    assert any(f"First scored at {info.threshold:.2f}, where the scores" in note for note in info.notes)
     assert set(found.filter(noisy)["is_anomaly"]) == {1}
     texts = workbench.run(info.run_id).answers()
     assert texts["count"].sum() == info.n_lines - 1 == len(lines) - 1

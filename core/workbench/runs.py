@@ -276,8 +276,8 @@ def _notes(reading: Reading, detector: LogDetector, model: str | None, context: 
         )
     if threshold > detector.threshold_:
         notes.append(
-            f"The threshold is where the scores of this log part in context, {threshold:.2f}. The model's own, "
-            f"{detector.threshold_:.2f}, is for lines alone and flags more."
+            f"First scored at {threshold:.2f}, where the scores of this log part in context. The model's own "
+            f"threshold, {detector.threshold_:.2f}, is for lines alone and flags more."
         )
     if context and reading.sessions is None:
         notes.append("No line names its source, so none could be judged in its context.")
