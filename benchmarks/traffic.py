@@ -205,9 +205,10 @@ def main() -> None:
         compile_training()
     table, flows = labelled_flows(options.data)
     fold = folds(table)
-    chosen = {name: task for name, task in tasks(table, fold, options.flows_per_class).items() if name in options.tasks}
+    known = tasks(table, fold, options.flows_per_class)
+    chosen = {name: task for name, task in known.items() if name in options.tasks}
     for masked in [name == "masked" for name in options.inputs]:
-        benches = [Bench(options, masked, table, flows, few) for few in options.learn_per_class or [None]]
+        benches = [Bench(options, masked, table, flows, known, few) for few in options.learn_per_class or [None]]
         if options.leak and "device" in chosen and not masked:
             print(leak(benches[0], chosen["device"], fold))
         if options.ablations is not None:
@@ -227,7 +228,7 @@ def print_ablations(bench: Bench, asked: Sequence[TaskSet], fold: np.ndarray) ->
     rows: dict[str, list[str]] = {}
     for name in bench.options.ablations or ABLATIONS:
         options = argparse.Namespace(**vars(bench.options) | ABLATIONS[name])
-        without = Bench(options, bench.masked, bench.table, bench.flows)
+        without = Bench(options, bench.masked, bench.table, bench.flows, bench.tasks)
         row = "scratch" if name == "no pre-training" else "finetuned"
         rows[name] = []
         for task in asked:

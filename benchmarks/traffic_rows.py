@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,11 +43,13 @@ TITLES = {
     "seeds": "NetGPT, fine-tuned, the answers of all seeds averaged",
     "with_frozen": "NetGPT, fine-tuned, averaged with frozen",
     "averaged": "NetGPT, fine-tuned, averaged with ExtraTrees of bytes and statistics",
+    "joint": "NetGPT, fine-tuned on all tasks at once",
+    "joint_frozen": "the same, frozen, logistic regression",
     "scratch": "NetGPT, from scratch",
 }
 AVERAGED = {"with_frozen": "frozen", "averaged": "both"}  # row to the one whose answers fine-tuned NetGPT's meet
-PRETRAINED = "frozen", "hybrid", "finetuned"
-TAUGHT = "finetuned", "scratch"
+PRETRAINED = "frozen", "hybrid"
+TAUGHT = "finetuned", "scratch", "joint", "joint_frozen"
 PRETRAINING_OPTIONS = (
     "preset", "pretrain_steps", "batch_tokens", "max_tokens", "max_packets", "unit_bytes", "shuffle", "statistics",
     "no_segments", "no_prompts",
@@ -84,9 +86,11 @@ class Bench:
         masked: bool,
         table: pl.DataFrame,
         flows: Sequence[Flow],
+        tasks: Mapping[str, TaskSet],
         learn_per_class: int | None = None,
     ) -> None:
         self.options = options
+        self.tasks = tasks
         self.learn_per_class = learn_per_class
         self.masked = masked
         self.table = table
@@ -146,16 +150,18 @@ class Bench:
 
     def predict(self, row: str, task: TaskSet, split: Split, seed: int) -> np.ndarray:
         """[M, L] probabilities of the task's sorted labels for its tested flows."""
-        learnt = np.flatnonzero(split.learnt[task.rows])
-        if self.learn_per_class is not None:
-            learnt = self._few(task, learnt, seed)
-        learnt_rows, labels, asked = task.rows[learnt], task.labels[learnt], task.rows[split.tested[task.rows]]
+        (learnt_rows, labels), asked = self._learnt(task, split, seed), task.rows[split.tested[task.rows]]
         classes = sorted(set(task.labels))
-        if row in TAUGHT:
-            known, p = classes, self._taught(row, task.name, classes, split, learnt_rows, labels, asked, seed)
-        elif row == "frozen":
+        if row in ("finetuned", "scratch", "joint"):
+            known, p = classes, self._answered(*self._taught(row, task, split, seed), task.name, asked)
+        elif row in ("frozen", "joint_frozen"):
+            network, prompted = (
+                (self.pretrained(split), GENERATION)
+                if row == "frozen"
+                else (self._taught("joint", task, split, seed), task.name)
+            )
             model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, class_weight="balanced", max_iter=1000))
-            embedded = self._embeddings(split, np.concatenate([learnt_rows, asked]))
+            embedded = self._embeddings(*network, prompted, np.concatenate([learnt_rows, asked]))
             known, p = _fitted(model, embedded[: len(labels)], labels, embedded[len(labels) :])
         elif row == "statistics":
             known, p = _fitted(_lightgbm(seed), self.statistics[learnt_rows], labels, self.statistics[asked])
@@ -165,7 +171,7 @@ class Bench:
             if row in ("both", "hybrid"):
                 read = np.hstack([read, self.statistics[rows]])
             if row == "hybrid":
-                read = np.hstack([read, self._embeddings(split, rows)])
+                read = np.hstack([read, self._embeddings(*self.pretrained(split), GENERATION, rows)])
             model = (
                 KNeighborsClassifier(1, metric="hamming", algorithm="brute")
                 if row == "neighbour"
@@ -176,6 +182,13 @@ class Bench:
         whole[:, [classes.index(label) for label in known]] = p
         return whole
 
+    def _learnt(self, task: TaskSet, split: Split, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """[N] rows of a task's flows that are learnt from, and [N] their labels."""
+        learnt = np.flatnonzero(split.learnt[task.rows])
+        if self.learn_per_class is not None:
+            learnt = self._few(task, learnt, seed)
+        return task.rows[learnt], task.labels[learnt]
+
     def _few(self, task: TaskSet, learnt: np.ndarray, seed: int) -> np.ndarray:
         """So many flows of each class, drawn by the seed, spread over its groups."""
         at = np.random.default_rng(seed).permutation(learnt)
@@ -185,48 +198,54 @@ class Bench:
         few = turns.filter(pl.int_range(pl.len()).over("label") < self.learn_per_class)
         return np.sort(few["at"].to_numpy())
 
-    def _embeddings(self, split: Split, rows: np.ndarray) -> np.ndarray:
-        """[N, 2 * D] of the pre-trained network: the mean of a flow's states, and the last."""
-        network, known_tasks = self.pretrained(split)
-        prompts = [known_tasks.prompt(text.ids, text.segments, GENERATION, network.config) for text in self.texts(rows)]
+    def _embeddings(self, network: NetGpt, known_tasks: Tasks, prompted: str, rows: np.ndarray) -> np.ndarray:
+        """[N, 2 * D] of a network behind a task's prompt: the mean of a flow's states, and the last."""
+        prompts = [known_tasks.prompt(text.ids, text.segments, prompted, network.config) for text in self.texts(rows)]
         encoded = FlowEncoder(network).encode(prompts)
         return np.hstack([encoded.embeddings, encoded.last])
 
-    def _taught(
-        self,
-        row: str,
-        name: str,
-        classes: list[str],
-        split: Split,
-        learnt_rows: np.ndarray,
-        labels: np.ndarray,
-        asked: np.ndarray,
-        seed: int,
-    ) -> np.ndarray:
+    def _answered(self, network: NetGpt, known_tasks: Tasks, name: str, asked: np.ndarray) -> np.ndarray:
+        """[M, L] probabilities of a task's labels, the mean of some readings."""
+        encoder, readings = FlowEncoder(network), []
+        for reading in range(self.options.readings):  # the first as sent
+            texts = self.texts(asked, 1_000_000 + reading if reading else None)
+            prompts = [known_tasks.prompt(text.ids, text.segments, name, network.config) for text in texts]
+            readings.append(encoder.answer(prompts, known_tasks[name]))
+        return np.mean(readings, axis=0)
+
+    def _taught(self, row: str, task: TaskSet, split: Split, seed: int) -> tuple[NetGpt, Tasks]:
+        """A network that has learnt the task, or all tasks, from labels; one of all tasks is stored."""
         options = self.options
         network, known_tasks = self._random(seed) if row == "scratch" else self.pretrained(split)
-        known_tasks = known_tasks.with_task(name, classes)
-        n_tokens = sum(len(text.ids) + PROMPT_TOKENS for text in self.texts(learnt_rows))
+        taught = list(self.tasks.values()) if row == "joint" else [task]
+        for one in taught:
+            known_tasks = known_tasks.with_task(one.name, sorted(set(one.labels)))
+        asked_of = {"task": task.name} if row != "joint" else {}
+        described = self.settings(row) | {"row": row, **asked_of, "split": split.name, "seed": seed}
+        kept = options.kept / f"taught-{digest(described)}"
+        if (kept / "network.json").exists():
+            return NetGpt.load(kept), known_tasks
+        learnt = {one.name: self._learnt(one, split, seed) for one in taught}
+        rows = np.unique(np.concatenate([of_task for of_task, _ in learnt.values()]))
+        labels = {name: dict(zip(of_task, found, strict=True)) for name, (of_task, found) in learnt.items()}
+        n_tokens = sum(len(text.ids) + PROMPT_TOKENS for found, _ in learnt.values() for text in self.texts(found))
         steps = max(options.least_steps, round(options.epochs * n_tokens / options.teaching_tokens))
-        described = self.settings(row) | {"row": row, "task": name, "split": split.name, "seed": seed}
         checkpoints = options.kept / f"training-{digest(described)}"
         network, history = finetune(
             network, known_tasks,
-            lambda epoch: self._hidden_in(self.texts(learnt_rows, self._shuffle_seed(epoch, seed)), epoch, seed),
-            {name: labels.tolist()}, [], {},
+            lambda epoch: self._hidden_in(self.texts(rows, self._shuffle_seed(epoch, seed)), epoch, seed),
+            {name: [of_row.get(row) for row in rows] for name, of_row in labels.items()}, [], {},
             LoopConfig(max_steps=steps, batch_tokens=options.teaching_tokens, learning_rate=options.learning_rate),
             AnsweringConfig(balance=options.balance, causal_share=options.causal_share), seed=seed, progress=_shown(),
             checkpoints=checkpoints,
         )  # fmt: skip
         print(f"    {steps} steps, loss {history[-1]['train_loss']}, {history[-1]['seconds']} s", flush=True)
-        encoder, task = FlowEncoder(network), known_tasks[name]
-        readings = []
-        for reading in range(options.readings):  # the first as sent
-            texts = self.texts(asked, 1_000_000 + reading if reading else None)
-            prompts = [known_tasks.prompt(text.ids, text.segments, name, network.config) for text in texts]
-            readings.append(encoder.answer(prompts, task))
         shutil.rmtree(checkpoints, ignore_errors=True)  # 50 MB each
-        return np.mean(readings, axis=0)
+        if row == "joint":
+            kept.mkdir(exist_ok=True)
+            network.save(kept)
+            network = NetGpt.load(kept)  # as it is read back for the next task: its weights are kept in float16
+        return network, known_tasks
 
     def _hidden_in(self, texts: list[FlowTokens], epoch: int, seed: int) -> list[FlowTokens]:
         """Flows with a share of their bytes hidden, others in each epoch."""
@@ -281,7 +300,7 @@ class Bench:
         network.save(folder)
         known_tasks.save(folder)
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-        return network, known_tasks
+        return NetGpt.load(folder), known_tasks  # as it is read back next time: its weights are kept in float16
 
 
 class _Unprompted(Tasks):

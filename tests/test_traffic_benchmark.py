@@ -9,12 +9,15 @@ import pytest
 
 pytest.importorskip("sklearn")
 
-from benchmarks import traffic
+from benchmarks import traffic, traffic_rows
 from benchmarks.labelled_flows import TaskSet, folds, tasks
 from benchmarks.traffic_rows import TITLES, Bench
 from core.ingest.flows import flow_statistics, read_flows
-from core.networks.answers import GENERATION
+from core.networks.answers import GENERATION, Tasks
+from core.networks.netgpt import NetGpt
 from core.tokenization.hex_text import FIRST_BYTE
+from core.training.answering import finetune as core_finetune
+from core.training.causal import Texts
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = "--pretrain-steps 1 --epochs 0.1 --least-steps 1 --max-tokens 60 --seeds 0"
@@ -35,7 +38,7 @@ def labelled() -> tuple[pl.DataFrame, list]:
             "label_proto": "",
             "label_brand": "",
             "label_attack": str(number % 2),
-            "attack_class": "scan" if number % 2 else "",
+            "attack_class": ("", "scan", "", "flood")[number % 4],
             "group": f"g{number // 4}",
             "source": f"s{number // 16}",
             "statistics": [float(value) for value in flow_statistics(flow).values()],
@@ -46,8 +49,14 @@ def labelled() -> tuple[pl.DataFrame, list]:
 
 
 @pytest.fixture
-def attack(labelled: tuple[pl.DataFrame, list]) -> TaskSet:
-    return tasks(labelled[0], folds(labelled[0]), None)["attack"]
+def known(labelled: tuple[pl.DataFrame, list]) -> dict[str, TaskSet]:
+    found = tasks(labelled[0], folds(labelled[0]), None)
+    return {name: found[name] for name in ("attack", "class")}
+
+
+@pytest.fixture
+def attack(known: dict[str, TaskSet]) -> TaskSet:
+    return known["attack"]
 
 
 def test_no_split_learns_from_or_pretrains_on_what_it_tests(
@@ -81,7 +90,7 @@ def test_options_change_what_is_read(labelled: tuple[pl.DataFrame, list], attack
     rows = attack.rows[:4]
 
     def texts(extra: str) -> list:
-        return Bench(options(tmp_path, extra), True, table, flows).texts(rows)
+        return Bench(options(tmp_path, extra), True, table, flows, {}).texts(rows)
 
     plain, wide = texts(""), texts("--unit-bytes 2")
     assert max(max(text.ids) for text in wide) > FIRST_BYTE + 256 > max(max(text.ids) for text in plain)
@@ -91,12 +100,12 @@ def test_options_change_what_is_read(labelled: tuple[pl.DataFrame, list], attack
     n_numbers = len(flow_statistics(flows[0]))
     assert all(one.ids[n_numbers:] == other.ids[: 60 - n_numbers] for one, other in zip(told, plain, strict=True))
 
-    bench = Bench(options(tmp_path, "--no-prompts"), True, table, flows)
+    bench = Bench(options(tmp_path, "--no-prompts"), True, table, flows, {})
     network, known_tasks = bench._random(0)
     prompt = known_tasks.prompt(plain[0].ids, plain[0].segments, GENERATION, network.config)
     assert prompt.ids.tolist() == plain[0].ids
 
-    hiding = Bench(options(tmp_path, "--hidden-share 0.5"), True, table, flows)
+    hiding = Bench(options(tmp_path, "--hidden-share 0.5"), True, table, flows, {})
     first, second = (hiding._hidden_in(plain, epoch, 0)[0].ids for epoch in (0, 1))
     assert first != plain[0].ids != second != first
 
@@ -105,7 +114,7 @@ def test_a_curve_of_few_labels_stands_in_one_cell(
     labelled: tuple[pl.DataFrame, list], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = options(tmp_path, "--rows trees")
-    benches = [Bench(asked, True, *labelled, learn_per_class=few) for few in (5, 20)]
+    benches = [Bench(asked, True, *labelled, {}, learn_per_class=few) for few in (5, 20)]
     columns = [{"attack": {"trees": f"{mean} ± 0.010"}, "class": {"trees": "0.300 ± 0.000"}} for mean in (0.25, 0.5)]
     traffic.print_means(columns, benches, "group")
     printed = capsys.readouterr().out
@@ -121,7 +130,7 @@ def test_ablations_take_one_thing_away_each(
     labelled: tuple[pl.DataFrame, list], attack: TaskSet, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    bench = Bench(options(tmp_path, "--ablations --seeds 0 1"), True, *labelled)
+    bench = Bench(options(tmp_path, "--ablations --seeds 0 1"), True, *labelled, {})
     plain, taken = bench.settings("finetuned"), {}
 
     def measured(bench: Bench, row: str, task: TaskSet, parts: list, seed: int) -> traffic.Answers:
@@ -147,7 +156,7 @@ def test_ablations_take_one_thing_away_each(
 def test_few_labels_are_spread_over_groups(
     labelled: tuple[pl.DataFrame, list], attack: TaskSet, tmp_path: Path
 ) -> None:
-    bench = Bench(options(tmp_path, ""), True, *labelled, learn_per_class=3)
+    bench = Bench(options(tmp_path, ""), True, *labelled, {}, learn_per_class=3)
     few = bench._few(attack, np.arange(24), 0)
     assert np.unique(attack.labels[few], return_counts=True)[1].tolist() == [3, 3]
     groups = labelled[0]["group"].gather(attack.rows[few][attack.labels[few] == "attack"])
@@ -164,6 +173,7 @@ def test_rows_of_netgpt_are_measured_and_read_back(
         True,
         table,
         flows,
+        {},
     )
     parts = traffic.splits("inner", [], table, folds(table), attack)
     traffic.report(bench, attack, parts, "inner")
@@ -173,3 +183,26 @@ def test_rows_of_netgpt_are_measured_and_read_back(
     traffic.report(bench, attack, parts, "inner")
     again = capsys.readouterr().out
     assert again in first
+
+
+def test_one_network_learns_all_tasks_at_once(
+    labelled: tuple[pl.DataFrame, list], known: dict[str, TaskSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(options(tmp_path), True, *labelled, known)
+    taught = []
+
+    def finetune(network: NetGpt, tasks: Tasks, texts: Texts, labels: dict, *rest: object, **named: object) -> tuple:
+        taught.append({name: len(of_flows) - of_flows.count(None) for name, of_flows in labels.items()})
+        return core_finetune(network, tasks, texts, labels, *rest, **named)
+
+    monkeypatch.setattr(traffic_rows, "finetune", finetune)
+    [part] = traffic.splits("inner", [], labelled[0], folds(labelled[0]), known["attack"])
+    answers = {name: bench.predict("joint", task, part, 0) for name, task in known.items()}
+    assert taught == [{name: part.learnt[task.rows].sum() for name, task in known.items()}]
+    assert {name: p.shape for name, p in answers.items()} == {
+        name: (part.tested[task.rows].sum(), 2) for name, task in known.items()
+    }
+    again = Bench(options(tmp_path), True, *labelled, known)  # as one that was cut
+    assert np.array_equal(again.predict("joint", known["attack"], part, 0), answers["attack"])
+    assert again.predict("joint_frozen", known["class"], part, 0).shape == answers["class"].shape
+    assert len(taught) == 1
