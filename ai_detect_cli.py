@@ -9,7 +9,6 @@ Exit codes as of `python -m core`: 0 done, 1 a user's mistake (one line on stand
 from __future__ import annotations
 
 import gc
-import itertools
 import json
 import os
 import sys
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from core.records import Explanation
 
 LINES_AT_ONCE = 50
+READ_BYTES = 65_536  # at once, and of a line at most
 LEAST_SURPRISE = 3.0  # nats: tokens the network gave less than 5%
 N_TOKENS = 5
 N_SCORERS = 5
@@ -54,6 +54,11 @@ def main(log: str, model: str, as_json: bool) -> None:
             _show(scorer, scorer.explain(log))
     except WorkbenchError as error:
         click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        raise  # the reader of a pipe has gone: click ends without a word
+    except OSError as error:
+        click.echo(f"error: {error.filename or 'the disk'}: {error.strerror or error}", err=True)
         sys.exit(1)
 
 
@@ -104,9 +109,21 @@ def _show_many(scorer: LineScorer, as_json: bool) -> None:
 
 
 def _standard_input() -> Iterator[list[str]]:
-    lines = (line.decode("utf-8", "replace").rstrip("\r\n") for line in sys.stdin.buffer)
-    while some := list(itertools.islice(lines, LINES_AT_ONCE)):
-        yield some
+    """Lines as they come, some at once: who follows a log sees a line when it is written."""
+    if sys.stdin is None:
+        raise InputError("standard input: it is closed; send lines with a pipe, or one with --log")
+    rest = b""
+    while data := sys.stdin.buffer.read1(READ_BYTES):
+        *lines, rest = (rest + data).split(b"\n")
+        rest = rest[:READ_BYTES]  # of a line without an end
+        for at in range(0, len(lines), LINES_AT_ONCE):
+            yield [_decoded(line) for line in lines[at : at + LINES_AT_ONCE]]
+    if rest:
+        yield [_decoded(rest)]
+
+
+def _decoded(line: bytes) -> str:
+    return line[:READ_BYTES].decode("utf-8", "replace").rstrip("\r")
 
 
 def _print_json(scorer: LineScorer, explanation: Explanation | None) -> None:

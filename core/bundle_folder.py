@@ -14,6 +14,10 @@ from core.errors import BundleError
 BUNDLE_FILE = "bundle.json"
 LOGS, CAPTURES = "logs", "captures"
 """Kinds of bundles; a bundle.json that names none is of logs."""
+_FACTS: dict[str, dict[str, type | tuple[type, ...]]] = {
+    LOGS: {"created_utc": str, "n_lines": int, "n_texts": int, "threshold": (int, float), "precision": str},
+    CAPTURES: {"created_utc": str, "n_flows": int, "n_texts": int, "threshold": (int, float), "tasks": dict},
+}
 _COMMANDS = {LOGS: "python -m core score LOG", CAPTURES: "python -m core traffic score CAPTURE"}
 
 
@@ -74,4 +78,7 @@ def read_bundle(folder: Path, format_number: int, kind: str = LOGS) -> dict[str,
         raise BundleError(f"{folder}: a model of {found}, not of {kind}; use it with: {use}")
     if bundle.pop("format") != format_number:
         raise BundleError(f"{folder}: written by another version of the workbench; train the model again")
+    for name, kinds in _FACTS[kind].items():
+        if not isinstance(bundle.get(name), kinds):
+            raise BundleError(f"{path}: damaged ({name} is missing or of another kind); train the model again")
     return bundle

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import tomllib
 import typing
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import WorkbenchError
+
+LEAST_TOKENS = 8  # of a text: [CLS], [SEP] and enough between them to foretell
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,10 @@ class ReadConfig:
     year: int | None = None
     timezone: str = "UTC"
     sessions: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_line_bytes < 1:
+            raise WorkbenchError(f"max_line_bytes must be 1 or more, found {self.max_line_bytes}")
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,10 @@ class NetworkConfig:
     n_heads: int = 4
     max_tokens: int = 128
 
+    def __post_init__(self) -> None:
+        if self.max_tokens < LEAST_TOKENS:
+            raise WorkbenchError(f"max_tokens must be {LEAST_TOKENS} or more, found {self.max_tokens}")
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -84,6 +95,13 @@ class TrainingConfig:
     learning_rate: float = 1e-3
     mask_probability: float = 0.15
     held_back: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate) and 0 <= self.held_back < 1):
+            raise WorkbenchError(
+                "learning_rate must be above 0 and held_back at least 0 and below 1, found "
+                f"{self.learning_rate} and {self.held_back}"
+            )
 
 
 def default_weights() -> dict[str, float]:
@@ -180,6 +198,10 @@ class Config:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     scoring: ScoringConfig = field(default_factory=ScoringConfig)
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 1 << 32:
+            raise WorkbenchError(f"seed must be a whole number from 0 to {(1 << 32) - 1:,}, found {self.seed}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

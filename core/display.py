@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 
 def printable(text: str) -> str:
     r"""Text from a log for a terminal or a page, which act on control characters and marks of direction: written out.
@@ -11,6 +14,11 @@ def printable(text: str) -> str:
         'caf\xe9 \\x1b[2J'
     """
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def path_text(path: str | Path) -> str:
+    """A path as text; bytes of it that are not UTF-8 are shown as �."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def shortened(text: str, most: int) -> str:

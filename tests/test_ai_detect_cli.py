@@ -1,9 +1,12 @@
 """The one-line command: what it prints, what it refuses, and that a log's text never acts on the terminal."""
 
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 from click.testing import CliRunner, Result
@@ -61,6 +64,29 @@ def test_standard_input_is_scored_line_by_line() -> None:
     ]
     assert [answer["is_anomaly"] for answer in answers] == [False, False, True]
     assert len({tuple(answer) for answer in answers}) == 1, "a blank line's answer has the same keys"
+
+
+def test_standard_input_is_answered_as_it_comes_and_a_line_without_an_end_is_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Pipe(io.RawIOBase):
+        sent: ClassVar = [
+            b"one\ntw",
+            b"o\r\n" + b"\n".join(b"%d" % n for n in range(60)),
+            b"\n",
+            b"x" * 70_000,
+            b"y" * 9,
+        ]
+
+        def read1(self, size: int) -> bytes:
+            return self.sent.pop(0) if self.sent else b""
+
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=Pipe()))
+    batches = list(ai_detect_cli._standard_input())
+    assert batches[0] == ["one"]
+    assert batches[1][:3] == ["two", "0", "1"]
+    assert [len(lines) for lines in batches] == [1, 50, 10, 1, 1]
+    assert batches[-1] == ["x" * ai_detect_cli.READ_BYTES]
 
 
 def test_mistakes_get_one_clear_line() -> None:

@@ -173,8 +173,42 @@ def test_mistakes_get_one_clear_line(tmp_path: Path, history: Path, model: str) 
     assert "unknown setting weight" in refused("score", history, "--config", settings)
     settings.write_text("[scoring.weights]\nmagic = 1.0\n")
     assert "unknown scorer 'magic'" in refused("score", history, "--config", settings)
+    assert "cannot name a field" in refused("score", history, "--quick", "--message-field", "it's")
     assert run("score").exit_code == 2
     assert run("train", history).exit_code == 2
+
+
+def test_results_never_take_the_place_of_a_log_or_of_each_other(tmp_path: Path, history: Path, model: str) -> None:
+    log = tmp_path / "in.csv"
+    log.write_text("line\nGET /a\n")
+    link = tmp_path / "link.csv"
+    link.symlink_to(log)
+    for same in (log, link):
+        assert "it is what is read" in refused("score", log, "--model", model, "--output", same)
+    assert log.read_text() == "line\nGET /a\n"
+    out = tmp_path / "out.csv"
+    assert "another result is written there" in refused(
+        "score", history, "--quick", "--output", out, "--session-output", out
+    )
+    (tmp_path / "dir.csv").mkdir()
+    assert "this is a folder" in refused("score", history, "--quick", "--output", tmp_path / "dir.csv")
+    assert "nothing can be written there" in refused("score", history, "--quick", "--output", "/proc/x.csv")
+    assert json.loads(done("runs", "--json").stdout) == []
+
+
+def test_what_shapes_a_fit_is_refused_beside_a_model_and_where_the_text_stands_is_not(
+    tmp_path: Path, history: Path, model: str
+) -> None:
+    for option in ("--quick", "--seed=3", "--format=json"):
+        result = run("score", history, "--model", model, option)
+        assert result.exit_code == 2
+        assert f"{option.partition('=')[0]} shapes a fit" in result.output
+    log = tmp_path / "a.csv"
+    log.write_text("n,text\n1,GET /a\n")
+    assert "no column named line" in refused("score", log, "--model", model)
+    output = tmp_path / "out.csv"
+    done("score", log, "--model", model, "--message-field", "text", "--output", output)
+    assert pl.read_csv(output)["template"].to_list() == ["get /a"]
 
 
 def test_damaged_bundles_are_refused_and_listed(tmp_path: Path, history: Path, model: str) -> None:
@@ -183,6 +217,12 @@ def test_damaged_bundles_are_refused_and_listed(tmp_path: Path, history: Path, m
         "cut": lambda bundle: (bundle / "bundle.json").write_text('{"format": 1, "config"'),
         "later": lambda bundle: (bundle / "bundle.json").write_text('{"format": 99}'),
         "bare": lambda bundle: (bundle / "fusion.json").unlink(),
+        "part": lambda bundle: (bundle / "bundle.json").write_text(
+            (bundle / "bundle.json").read_text().replace('"precision"', '"precise"')
+        ),
+        "odd": lambda bundle: (bundle / "bundle.json").write_text(
+            (bundle / "bundle.json").read_text().replace('"n_lines": ', '"n_lines": "x", "was": ')
+        ),
         "torn": lambda bundle: next(bundle.glob("scorers/tfidf/*.safetensors")).write_bytes(b"xx"),
     }.items():
         shutil.copytree(folder / model, folder / name)
@@ -192,6 +232,8 @@ def test_damaged_bundles_are_refused_and_listed(tmp_path: Path, history: Path, m
     assert listed["web"] is None
     assert "another version" in listed["later"]
     assert "damaged" in listed["cut"]
+    assert "precision is missing" in listed["part"]
+    assert "n_lines is missing or of another kind" in listed["odd"]
 
 
 def test_a_failed_score_leaves_no_run(tmp_path: Path, home: Path) -> None:

@@ -45,6 +45,11 @@ def test_compressions_are_recognized_by_content(tmp_path: Path, name: str) -> No
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(gzip.compress(TEXT))))
     assert lines_of("-") == LINES
+    with pytest.raises(InputError, match="standard input: the file is empty"):  # it stays open, and is at its end
+        lines_of("-")
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(InputError, match="standard input: it is closed"):
+        lines_of("-")
 
 
 def test_small_blocks_give_the_same_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,6 +124,62 @@ def test_csv_takes_the_line_column_and_never_the_label(tmp_path: Path) -> None:
     assert chunk.sessions.to_list() == ["s1", None, None]
     assert chunk.labels is None
     assert chunk.rejections == {2: "1 columns, expected 4"}
+
+
+def test_csv_with_a_quote_left_open_is_refused_and_nothing_is_swallowed(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    rows = [f"line {number}" for number in range(1_000)]
+    rows[9] = '"user said: hello'
+    path.write_text("line\n" + "\n".join(rows) + "\n")
+    with pytest.raises(InputError, match="record 10 goes on to the end of the file, 991 lines: a quote is unclosed"):
+        lines_of(path)
+    path.write_text('line,n\none,1\n"two\n""and"" a half",2\n')  # closed, over two lines, the last record
+    assert lines_of(path) == ["one", 'two "and" a half']
+    path.write_text('line\none "two\n"a" b\n')  # harmless to all but a strict reader
+    assert lines_of(path) == ['one "two', "a b"]
+
+
+def test_csv_bytes_that_are_no_text_are_counted_by_record(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b'line,n\nwell,1\ncaf\xe9 \xff,2\n"a\0\nb\0",3\nlast,4\n')
+    (chunk,) = read_chunks(path)
+    assert chunk.lines.to_list() == ["well", "caf� �", "a␀ b␀", "last"]
+    assert chunk.rejections == {
+        1: "2 characters not UTF-8, shown as �",
+        2: "1 NUL bytes shown as ␀; 1 NUL bytes shown as ␀",
+    }
+
+
+def test_csv_chunks_are_bounded_by_their_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("line\n" + "".join(f"line {number} {'x' * 90}\n" for number in range(10)))
+    monkeypatch.setattr(files, "CSV_CHUNK_CHARS", 250)
+    chunks = list(read_chunks(path))
+    assert [(chunk.first_line_no, len(chunk.lines)) for chunk in chunks] == [(1, 3), (4, 3), (7, 3), (10, 1)]
+    monkeypatch.setattr(files, "CSV_FIELD_LIMIT", 80)
+    with pytest.raises(InputError, match="record 1 is not CSV"):
+        lines_of(path)
+
+
+def test_zstd_is_read_in_small_steps(tmp_path: Path) -> None:
+    line = b"GET /index.html HTTP/1.1 200\n"
+    path = tmp_path / "a.zst"
+    path.write_bytes(zstandard.compress(line * 2_000_000))  # 58 MB
+    raw = io.BytesIO(path.read_bytes())
+    reader = files.decompressed(io.BufferedReader(raw))
+    assert reader.read(len(line)) == line
+    assert len(raw.getvalue()) < 8_000
+    assert reader.raw._ready.getbuffer().nbytes <= files.ZSTD_STEP_BYTES // 4 << 17
+    assert sum(len(chunk.lines) for chunk in read_chunks(path)) == 2_000_000
+
+
+def test_a_zstd_window_beyond_the_bound_says_how_to_unpack_it(tmp_path: Path) -> None:
+    window = zstandard.ZstdCompressionParameters(window_log=28, enable_ldm=True)
+    compressor = zstandard.ZstdCompressor(compression_params=window).compressobj()
+    path = tmp_path / "a.zst"
+    path.write_bytes(compressor.compress(TEXT) + compressor.flush())
+    with pytest.raises(InputError, match="a window of more than 128 MB; unpack it with: zstd -d --long=31"):
+        lines_of(path)
 
 
 def test_csv_labels_only_when_asked_and_checked(tmp_path: Path) -> None:

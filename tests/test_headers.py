@@ -184,6 +184,17 @@ def test_the_year_turns_over_and_is_not_in_the_future() -> None:
     ]
 
 
+def test_json_times_in_seconds_thousandths_and_millionths_since_1970() -> None:
+    stamps = ("1700000000", "1700000000.5", "1700000000500", "1700000000500000", '"1700000000.25"', "12345678")
+    table = Normalizer().process(1, pl.Series([f'{{"ts": {stamp}, "msg": "x"}}' for stamp in stamps]))
+    assert [time and time.isoformat() for time in table["timestamp_utc"]] == [
+        "2023-11-14T22:13:20",
+        *["2023-11-14T22:13:20.500000"] * 3,
+        "2023-11-14T22:13:20.250000",
+        None,
+    ]
+
+
 def test_timezone_of_lines_that_name_none() -> None:
     table = Normalizer(ReadConfig(timezone="Europe/Berlin")).process(1, pl.Series(["2023-07-01 12:00:00 INFO x"]))
     assert table["timestamp_utc"][0].isoformat() == "2023-07-01T10:00:00"

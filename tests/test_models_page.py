@@ -45,6 +45,7 @@ def store_model(folder: Path, name: str, card: str = "# card", **changed: object
     """A bundle of which the page sees everything, and with which nothing can be scored."""
     (folder / name).mkdir(parents=True)
     facts = {"created_utc": "2026-11-18T06:00:00Z", "n_lines": 2_000, "n_texts": 229, "threshold": 0.4945}
+    facts["precision"] = "float32"
     bundle = {"format": FORMAT_NUMBER, "config": Config().to_dict(), **facts, "history": HISTORY} | changed
     (folder / name / "bundle.json").write_text(json.dumps(bundle))
     (folder / name / "README.md").write_text(card)

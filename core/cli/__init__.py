@@ -66,7 +66,7 @@ def _reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--message-field", metavar="FIELD", help="JSON field or CSV column that holds the text."),
             click.option("--year", type=int, help="Year of the first line, where lines name none."),
             click.option("--timezone", metavar="ZONE", help="Zone of timestamps that name none (default UTC)."),
-            click.option("--seed", type=int, help="Of every random choice (default 0)."),
+            click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Of every random choice (default 0)."),
             click.option("--quick", is_flag=True, help="Only the scorers that need no network: seconds to fit."),
             click.option(
                 "--config", "config_file", type=click.Path(dir_okay=False, path_type=Path), help="TOML settings."
@@ -123,7 +123,8 @@ def score(
     """Score LOGs and store the run."""
     from core import workbench
 
-    workbench.check_outputs(output, session_output)
+    _refuse_fit_options(model, options)
+    workbench.check_outputs(output, session_output, inputs=logs)
     info = workbench.score(logs, model, _config(options), progress=progress_line(), context=context)
     reader = workbench.run(info.run_id)
     if output:
@@ -157,6 +158,7 @@ def evaluate(
     """Measure a model on a labelled CSV, or on a log with its labels beside it: one JSON object."""
     from core import workbench
 
+    _refuse_fit_options(model, options)
     print_json(workbench.evaluate(labelled, model, level, _config(options), progress_line(), labels_file, context))
 
 
@@ -175,9 +177,9 @@ def models(as_json: bool) -> None:
         return
     for info in found:
         line = f"{info.n_lines:,} lines, {info.n_texts:,} texts, threshold {info.threshold:.4f}, {info.created_utc}"
-        click.echo(f"{info.name}\t{info.error or line}")
+        click.echo(printable(f"{info.name}\t{info.error or line}"))
     for flow_info in of_captures:
-        click.echo(f"{flow_info.name}\t{flow_info.n_flows:,} flows, threshold {flow_info.threshold:.4f}")
+        click.echo(printable(f"{flow_info.name}\t{flow_info.n_flows:,} flows, threshold {flow_info.threshold:.4f}"))
     if not found and not of_captures:
         click.echo("no models yet; train one with: python -m core train LOG --name NAME", err=True)
 
@@ -276,6 +278,13 @@ def run_job(job_id: str) -> None:
     from core import workbench
 
     workbench.run_job(job_id)
+
+
+def _refuse_fit_options(model: str | None, options: dict[str, Any]) -> None:
+    """A model stays as it was fitted: who asks for another fit beside it would not get one."""
+    asked = {"--quick": options["quick"], "--seed": options["seed"] is not None, "--format": bool(options["format_"])}
+    if model is not None and (named := [name for name, given in asked.items() if given]):
+        raise click.UsageError(f"{', '.join(named)} shapes a fit, and --model names what is fitted; leave one out")
 
 
 def _config(options: dict[str, Any]) -> Config:

@@ -14,6 +14,7 @@ from typing import Generic, Self, TypeVar
 Item = TypeVar("Item")
 
 WAITING = 2
+HEARD_SECONDS = 0.3
 _END = object()
 
 
@@ -32,10 +33,17 @@ class Ahead(Generic[Item]):
         return self
 
     def __iter__(self) -> Iterator[Item]:
-        while (item := self._ready.get()) is not _END:
+        while (item := self._next()) is not _END:
             yield item  # type: ignore[misc]
         if self._error is not None:
             raise self._error
+
+    def _next(self) -> object:
+        while True:
+            try:
+                return self._ready.get(timeout=HEARD_SECONDS)
+            except queue.Empty:
+                continue  # Ctrl-C is heard here: it does not wake a wait without an end
 
     def _run(self) -> None:
         try:

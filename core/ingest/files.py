@@ -31,8 +31,10 @@ from core.errors import InputError
 from core.records import Progress, no_progress
 
 BLOCK_BYTES = 16 << 20
+ZSTD_STEP_BYTES = 512  # read at once: each four bytes may stand for a block of 128 kB
 CSV_CHUNK_RECORDS = 50_000
-CSV_FIELD_LIMIT_BYTES = 16 << 20  # a longer field is an unclosed quote swallowing the file
+CSV_CHUNK_CHARS = 16 << 20
+CSV_FIELD_LIMIT = 16 << 20  # characters; a longer field is an unclosed quote swallowing the file
 _GZIP, _ZSTD, _BZIP2 = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh"
 _OTHER_CONTAINERS = {
     b"PK\x03\x04": "a zip archive",
@@ -42,6 +44,7 @@ _OTHER_CONTAINERS = {
     b"\xd4\xc3\xb2\xa1": "a packet capture",
     b"\x0a\x0d\x0d\x0a": "a packet capture",
 }
+_SURROGATE = re.compile(r"[\udc80-\udcff]")  # what a byte that is not UTF-8 becomes
 _CSV_HEADER = re.compile(rb'"?[A-Za-z_][\w ]*"?(?:,"?[A-Za-z_][\w ]*"?)*\r?\n')
 
 
@@ -102,6 +105,10 @@ def read_chunks(
                 yield chunk
                 line_no = chunk.first_line_no + len(chunk.lines)
         except (EOFError, zlib.error, OSError, zstandard.ZstdError) as error:
+            if "requires too much memory" in str(error):  # zstd --long=28 and more
+                raise InputError(
+                    f"{name}: compressed with a window of more than 128 MB; unpack it with: zstd -d --long=31"
+                ) from error
             raise InputError(
                 f"{name}: the compressed data is damaged or cut short after line {line_no - 1:,} ({error}); "
                 "copy the file again, or decompress what can be saved and use that"
@@ -131,7 +138,9 @@ def _chunks(raw: io.BufferedReader, name: str, config: ReadConfig, with_labels: 
 def opened(path: str | Path, name: str) -> Iterator[io.BufferedReader]:
     """A file's bytes as they lie on disk, or standard input's for "-"; InputError, with `name`, where it cannot be."""
     if str(path) == "-":
-        yield io.BufferedReader(cast(io.RawIOBase, sys.stdin.buffer), 1 << 20)
+        if sys.stdin is None:
+            raise InputError(f"{name}: it is closed; name a file, or send one with a pipe")
+        yield io.BufferedReader(cast(io.RawIOBase, _StandardInput()), 1 << 20)
         return
     try:
         handle = io.BufferedReader(cast(Any, io.FileIO(path)), 1 << 20)
@@ -143,6 +152,19 @@ def opened(path: str | Path, name: str) -> Iterator[io.BufferedReader]:
         raise InputError(f"{name}: cannot be opened: {error.strerror}") from error
     with handle:
         yield handle
+
+
+class _StandardInput(io.RawIOBase):
+    """Stays open when its reader is closed, and goes round Python's buffer, whose lock a waiting thread would hold."""
+
+    def __init__(self) -> None:
+        self._source: Any = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        return int(self._source.readinto(buffer))
 
 
 def decompressed(raw: io.BufferedReader) -> io.BufferedReader:
@@ -170,30 +192,30 @@ class _ZstdReader(io.RawIOBase):
         self._raw = raw
         self._frame = zstandard.ZstdDecompressor().decompressobj()
         self._between_frames = True
-        self._ready = b""
+        self._ready = io.BytesIO()
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        while not self._ready:
-            data = self._raw.read(1 << 17)
+        while not (size := self._ready.readinto(buffer)):
+            data = self._raw.read(ZSTD_STEP_BYTES)
             if not data:
                 if not self._between_frames:
                     raise EOFError("the last zstd frame is incomplete")
                 return 0
-            while data:
-                self._between_frames = False
-                self._ready += self._frame.decompress(data)
-                data = b""
-                if self._frame.eof:
-                    data = self._frame.unused_data
-                    self._frame = zstandard.ZstdDecompressor().decompressobj()
-                    self._between_frames = True
-        size = min(len(buffer), len(self._ready))
-        buffer[:size] = self._ready[:size]
-        self._ready = self._ready[size:]
+            self._ready = io.BytesIO(b"".join(self._texts(data)))
         return size
+
+    def _texts(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            self._between_frames = False
+            yield self._frame.decompress(data)
+            data = b""
+            if self._frame.eof:
+                data = self._frame.unused_data
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+                self._between_frames = True
 
 
 def _as_utf8(first: bytes, stream: io.BufferedReader) -> tuple[bytes, io.BufferedReader]:
@@ -211,17 +233,15 @@ def _as_utf8(first: bytes, stream: io.BufferedReader) -> tuple[bytes, io.Buffere
 class _Recoded(io.RawIOBase):
     def __init__(self, recoder: codecs.StreamRecoder) -> None:
         self._recoder = recoder
-        self._ready = b""
+        self._ready = io.BytesIO()
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        if not self._ready:
-            self._ready = self._recoder.read(1 << 16)
-        size = min(len(buffer), len(self._ready))
-        buffer[:size] = self._ready[:size]
-        self._ready = self._ready[size:]
+        if not (size := self._ready.readinto(buffer)):
+            self._ready = io.BytesIO(self._recoder.read(1 << 16))
+            size = self._ready.readinto(buffer)
         return size
 
 
@@ -325,10 +345,9 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def _csv_chunks(stream: BinaryIO, name: str, config: ReadConfig, with_labels: bool) -> Iterator[Chunk]:
-    csv.field_size_limit(CSV_FIELD_LIMIT_BYTES)
-    text = io.TextIOWrapper(cast(io.BufferedReader, stream), encoding="utf-8", errors="replace", newline="")
-    rows = csv.reader(line.replace("\0", "␀") for line in text)
-    header = next(rows, [])
+    text = io.TextIOWrapper(cast(io.BufferedReader, stream), encoding="utf-8", errors="surrogateescape", newline="")
+    source = _csv_records(text, name)
+    header, _ = next(source, ([], ""))
     column = config.message_field or "line"
     needed = [column, "label"] if with_labels else [column]
     if missing := [need for need in needed if need not in header]:
@@ -339,23 +358,26 @@ def _csv_chunks(stream: BinaryIO, name: str, config: ReadConfig, with_labels: bo
     at = header.index(column)
     record_no = 1
     while True:
-        try:
-            records = list(itertools.islice(rows, CSV_CHUNK_RECORDS))
-        except csv.Error as error:
-            raise InputError(
-                f"{name}: record after {record_no:,} is not CSV ({error}); is a quote unclosed?"
-            ) from error
-        if not records:
-            break
+        records: list[list[str]] = []
         rejections: dict[int, str] = {}
-        for row, record in enumerate(records):
+        n_chars = 0
+        for record, reason in itertools.islice(source, CSV_CHUNK_RECORDS):
+            reasons = [reason] if reason else []
             if len(record) != len(header):
                 if record:
-                    rejections[row] = f"{len(record)} columns, expected {len(header)}"
-                records[row] = record = (record + [""] * len(header))[: len(header)]
+                    reasons.append(f"{len(record)} columns, expected {len(header)}")
+                record = (record + [""] * len(header))[: len(header)]
             if len(record[at]) > config.max_line_bytes:
-                rejections[row] = f"text of {len(record[at]):,} characters cut to {config.max_line_bytes:,}"
+                reasons.append(f"text of {len(record[at]):,} characters cut to {config.max_line_bytes:,}")
                 record[at] = record[at][: config.max_line_bytes]
+            if reasons:
+                rejections[len(records)] = "; ".join(reasons)
+            records.append(record)
+            n_chars += sum(map(len, record))
+            if n_chars > CSV_CHUNK_CHARS:
+                break
+        if not records:
+            break
         yield Chunk(
             record_no,
             pl.Series("raw", [re.sub(r"[\r\n]+", " ", record[at]) for record in records], dtype=pl.String),
@@ -367,6 +389,51 @@ def _csv_chunks(stream: BinaryIO, name: str, config: ReadConfig, with_labels: bo
         record_no += len(records)
     if record_no == 1:
         raise InputError(f"{name}: the CSV has a header and no records")
+
+
+def _csv_records(text: io.TextIOWrapper, name: str) -> Iterator[tuple[list[str], str]]:
+    """The records of a CSV, its header first, and what of each was not taken as it is."""
+    csv.field_size_limit(CSV_FIELD_LIMIT)
+    held: list[str] = []  # the physical lines of a record
+    reasons: list[str] = []
+
+    def lines() -> Iterator[str]:
+        while line := text.readline(CSV_FIELD_LIMIT):
+            if len(line) == CSV_FIELD_LIMIT:
+                raise csv.Error(f"a line of more than {CSV_FIELD_LIMIT:,} characters")
+            if nul := line.count("\0"):
+                line = line.replace("\0", "␀")
+                reasons.append(f"{nul} NUL bytes shown as ␀")
+            if _SURROGATE.search(line):
+                line = line.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+                reasons.append(f"{line.count('�')} characters not UTF-8, shown as �")
+            held.append(line)
+            yield line
+
+    last: list[str] = []
+    n_records = -1  # the header is none
+    try:
+        for record in csv.reader(lines()):
+            last, reason = held[:] if len(held) > 1 else [], "; ".join(reasons)
+            held.clear()
+            reasons.clear()
+            n_records += 1
+            yield record, reason
+    except csv.Error as error:
+        raise InputError(f"{name}: record {n_records + 1:,} is not CSV ({error}); is a quote unclosed?") from error
+    if _ends_in_a_quote(last):
+        raise InputError(
+            f"{name}: record {n_records:,} goes on to the end of the file, {len(last):,} lines: a quote is unclosed"
+        )
+
+
+def _ends_in_a_quote(lines: list[str]) -> bool:
+    """Whether a record is not closed where the file ends, which the reader takes for the quote's end."""
+    try:
+        list(csv.reader(lines, strict=True))
+    except csv.Error as error:
+        return "unexpected end" in str(error)  # strict refuses harmless quotes too
+    return False
 
 
 def _column(records: list[list[str]], header: list[str], column: str) -> pl.Series | None:

@@ -89,6 +89,8 @@ class Normalizer:
             )
         if self.config.sessions not in (None, SOURCE):
             self._check_sessions()
+        if self.config.message_field:
+            _check_field(self.config.message_field)
         self._sources = Sources() if self.config.sessions == SOURCE or self.by_source else None
         self._skeletons = Skeletons(self.config.format)
         self._ids_of_keys: dict[int, int] = {}
@@ -266,6 +268,14 @@ _SPELLED_OUT = {word: name.upper() for word, name in headers.LEVEL_OF_WORD.items
 _STATUSES = 11  # the first digit of an HTTP status, or none
 _NO_STATUS = _STATUSES - 1
 LEVEL_CLASS_OF_WORD = headers.LEVEL_OF_WORD | {name.upper(): name for name in LEVEL_CLASSES if name}
+
+
+def _check_field(name: str) -> None:
+    try:
+        for path in _json_paths(name):
+            pl.Series(["{}"]).str.json_path_match(path)
+    except pl.exceptions.PolarsError as error:
+        raise WorkbenchError(f"--message-field {name!r} cannot name a field: {error}") from error
 
 
 def _json_paths(key: str) -> list[str]:

@@ -57,7 +57,7 @@ class TimestampReader:
         """
         lines = lines.select(
             pl.coalesce("json_timestamp", "timestamp").alias("text"),
-            pl.when(pl.col("json_timestamp").str.contains(r"^[0-9]{9,13}(?:\\.[0-9]+)?$"))
+            pl.when(pl.col("json_timestamp").str.contains(r"^[0-9]{9,16}(?:\.[0-9]+)?$"))
             .then(pl.lit("epoch"))
             .when(pl.col("json_timestamp").is_not_null())
             .then(pl.lit("iso"))
@@ -76,8 +76,10 @@ class TimestampReader:
         clean = pl.col("text").str.replace(",", ".", literal=True)
         if kind == "epoch":
             number = clean.cast(pl.Float64, strict=False)
-            seconds = pl.when(number > 1e11).then(number / 1000).otherwise(number)  # milliseconds, as browsers write
-            return frame.select((seconds * 1e6).cast(pl.Int64, strict=False).cast(pl.Datetime("us")))["text"]
+            unit = (
+                pl.when(number > 1e14).then(1.0).when(number > 1e11).then(1e3).otherwise(1e6)
+            )  # µs, ms as browsers, s
+            return frame.select((number * unit).cast(pl.Int64, strict=False).cast(pl.Datetime("us")))["text"]
         if kind == "access":
             parsed = clean.str.to_datetime(PATTERNS[kind], strict=False, time_unit="us")
             return frame.select(parsed.dt.replace_time_zone(None))["text"]

@@ -81,9 +81,15 @@ def answered(detector: LogDetector, texts: pl.DataFrame, cache: AnswerCache | No
 
 
 def reading_of(detector: LogDetector, asked: ReadConfig) -> ReadConfig:
-    """The bundle's reading; sessions, year and zone as asked, for they do not touch the text."""
+    """The bundle's reading; year, zone, sessions and where the text stands as asked: how it is normalized stays."""
     own = detector.config.read
-    return dataclasses.replace(own, year=asked.year, timezone=asked.timezone, sessions=asked.sessions or own.sessions)
+    return dataclasses.replace(
+        own,
+        year=asked.year,
+        timezone=asked.timezone,
+        sessions=asked.sessions or own.sessions,
+        message_field=asked.message_field or own.message_field,
+    )
 
 
 def refuse_empty(reading: Reading, paths: Sequence[str | Path]) -> None:

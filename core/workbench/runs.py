@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import tempfile
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,6 +16,7 @@ import polars as pl
 from core.bundles import load_model, model_folder
 from core.config import Config, home
 from core.detector import NEAREST_SHOWN, LogDetector
+from core.display import path_text
 from core.errors import WorkbenchError
 from core.records import Progress, no_progress
 from core.runner import Reading, SerialRunner
@@ -215,19 +217,35 @@ def _put_in_context(writer: RunWriter, found: InContext) -> pl.DataFrame:
     return found.texts.with_columns(pl.Series("example", examples, dtype=pl.String))
 
 
-def check_outputs(*paths: Path | None) -> None:
+def check_outputs(*paths: Path | None, inputs: Sequence[str | Path] = ()) -> None:
     """Refuse an output that could not be written, before the work and not after it.
 
+    Args:
+        paths: of the outputs; None for one that is not asked for.
+        inputs: what is read; "-" for standard input.
+
     Raises:
-        WorkbenchError: another suffix, or no such folder.
+        WorkbenchError: another suffix, no such folder, nothing may be written there, or the path is that of an input or
+            of another output.
     """
+    taken = {Path(path).resolve(): "it is what is read" for path in inputs if str(path) != "-"}
     for path in paths:
         if path is None:
             continue
         if path.suffix.lower() not in EXPORT_SUFFIXES:
             raise WorkbenchError(f"{path}: results are written as {', '.join(EXPORT_SUFFIXES)}; choose one")
-        if not path.absolute().parent.is_dir():
-            raise WorkbenchError(f"{path}: there is no folder {path.absolute().parent}; create it first")
+        folder = path.absolute().parent
+        if not folder.is_dir():
+            raise WorkbenchError(f"{path}: there is no folder {folder}; create it first")
+        if (place := path.resolve()) in taken:
+            raise WorkbenchError(f"{path}: {taken[place]}; choose another name for the results")
+        if path.is_dir():
+            raise WorkbenchError(f"{path}: this is a folder; name a file in it")
+        try:
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            raise WorkbenchError(f"{path}: nothing can be written there: {error.strerror or error}") from error
+        taken[place] = "another result is written there"
 
 
 def _title(paths: Sequence[str | Path]) -> str:
@@ -236,7 +254,7 @@ def _title(paths: Sequence[str | Path]) -> str:
 
 def _place(path: str | Path) -> str:
     """Where an input was read from, so that it can be found again."""
-    return "-" if str(path) == "-" else str(Path(path).absolute())
+    return "-" if str(path) == "-" else path_text(Path(path).absolute())
 
 
 def _names(paths: Sequence[str | Path]) -> list[str]:
@@ -252,7 +270,7 @@ def _name(path: str | Path) -> str:
         return "standard input"
     if path.absolute() in samples():  # every service has a test.txt
         return f"{path.parent.name}/{path.name}"
-    return path.name
+    return path_text(path.name)
 
 
 def _notes(reading: Reading, detector: LogDetector, model: str | None, context: bool, threshold: float) -> list[str]:
