@@ -43,15 +43,16 @@ def export_form(reader: workbench.RunReader) -> None:
     """What to write and how; the browser fetches it from disk when it is whole."""
     run_id = reader.info.run_id
     threshold = workbench.threshold(run_id)
-    rows = {"flagged lines": reader.flagged(threshold), "all lines": reader.info.n_lines}
+    muted = int(reader.muted(threshold)["count"].sum())
+    rows = {
+        "flagged lines": rows_text(reader.flagged(threshold)) + (f", and {muted:,} muted, marked so" if muted else ""),
+        "all lines": rows_text(reader.info.n_lines),
+    }
     ways = [what for what in WHAT if what != "sessions" or reader.info.session_threshold is not None]
     what = st.radio(
         "Export",
         ways,
-        captions=[
-            WHAT[way] + (f" {rows[way]:,} {'row' if rows[way] == 1 else 'rows'}." if way in rows else "")
-            for way in ways
-        ],
+        captions=[WHAT[way] + (f" {rows[way]}." if way in rows else "") for way in ways],
         format_func=str.capitalize,
         key="export_what",
     )
@@ -76,6 +77,11 @@ def export_form(reader: workbench.RunReader) -> None:
     if (made := st.session_state.get("exported")) and made[0] == wanted:
         _, token, name, n_bytes = made
         file_link(token, name, f"{size_text(n_bytes)} · kept for a day", key="export_link")
+
+
+def rows_text(n: int) -> str:
+    """How many rows a file has."""
+    return f"{n:,} {'row' if n == 1 else 'rows'}"
 
 
 if __name__ == "__main__":

@@ -28,6 +28,11 @@ def rescore_button(reader: workbench.RunReader, verdicts: pl.DataFrame) -> None:
     info = reader.info
     judged = workbench.judged_messages(reader)
     if not judged:
+        if judged.mixed:
+            st.caption(
+                "Nothing to re-score with yet: what you judged is abnormal from some sources only, or was judged "
+                "normal too, so it says nothing of the text."
+            )
         return
     n_lines = int(verdicts["label"].is_in(["normal", "abnormal"]).sum())
     why_not = "This run counts these verdicts already." if info.verdicts == judged.facts else None

@@ -44,9 +44,20 @@ def retrain(reader: workbench.RunReader) -> None:
 
 def left_out_text(reader: workbench.RunReader) -> str:
     """What the training leaves out, Markdown."""
-    abnormal = workbench.judged_messages(reader).abnormal
-    if not abnormal:
-        return "No message of it is judged abnormal, so none is left out."
-    texts = reader.texts()
-    n_lines = int(texts.filter(texts["normalized_text"].is_in(abnormal))["count"].sum())
-    return f"Left out, as you judged them abnormal: **{len(abnormal):,}** messages, **{n_lines:,}** lines."
+    judged = workbench.judged_messages(reader)
+    told = "No message of it is judged abnormal in all its lines, so none is left out."
+    if judged.abnormal:
+        texts = reader.texts()
+        n_messages = len(judged.abnormal)
+        n_lines = int(texts.filter(texts["normalized_text"].is_in(judged.abnormal))["count"].sum())
+        told = (
+            "Left out, as you judged them abnormal: "
+            f"**{n_messages:,}** {'message' if n_messages == 1 else 'messages'}, "
+            f"**{n_lines:,}** {'line' if n_lines == 1 else 'lines'}."
+        )
+    if judged.mixed:
+        told += (
+            f" Learnt all the same: **{len(judged.mixed):,}** that you judged abnormal from some sources only, or "
+            "normal too."
+        )
+    return told

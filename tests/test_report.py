@@ -66,7 +66,7 @@ def hostile_report() -> Report:
         n_incidents=5,
         messages=[replace(MESSAGE, first=HOSTILE)],
         n_messages=7,
-        judgements=[Judgement(1, HOSTILE, 0.9, HOSTILE, HOSTILE, HOSTILE, HOSTILE)],
+        judgements=[Judgement(1, 1, HOSTILE, 0.9, HOSTILE, HOSTILE, HOSTILE, HOSTILE)],
         n_judgements=1,
         settings=json.dumps({"read": HOSTILE}),
     )
@@ -153,7 +153,7 @@ def test_the_report_tells_the_run_its_threshold_and_verdicts(home: Path, tmp_pat
     ):  # fmt: skip
         assert part in words, part
     assert re.search(r"Threshold0\.7000, set by analyst 20\d\d-", words)
-    assert "Threshold of the model0.5000" in words
+    assert "First threshold of the run0.5000" in words
     os.utime(log, (4e9, 4e9))
     assert "has changed since it was scored" in workbench.report_html("r1")
 

@@ -138,6 +138,32 @@ def test_messages_judged_either_way_count_as_neither(tmp_path: Path) -> None:
         workbench.rescore(info.run_id)
 
 
+def test_a_verdict_on_a_flood_is_on_its_source_and_not_on_the_text_of_everyday_requests(tmp_path: Path) -> None:
+    everyday = [(f"10.0.0.{number % 40}", number) for number in range(540)]
+    flood = [("203.0.113.9", 540)] * 60
+    lines = [
+        f'{client} - - [18/Nov/2026:06:{at // 60:02}:{at % 60:02} +0000] "GET / HTTP/1.1" 200 512 "-" "Mozilla"'
+        for client, at in everyday + flood
+    ]
+    info = workbench.score([write_log(tmp_path / "web.log", lines)], None, workbench.quick(Config()), context=True)
+    reader = workbench.run(info.run_id)
+    assert info.n_texts == 1
+    rows = reader.texts().select("text_id", "count", "score")
+    assert len(rows) == 2, "one text in two contexts"
+    assert reader.line(1)["count"] == reader.n_lines(text_id=reader.line(600)["text_id"]) == 600
+    [[text_id, _, n_flagged, score]] = reader.templates(0.3, 10).rows()
+    assert (text_id, n_flagged) == (reader.line(600)["text_id"], 60)
+    assert score == rows["score"].max()
+    assert reader.by_message(0.3, 5, 4).select("n_lines", "lines").rows() == [(60, [0, 0, 0, 60])]
+    assert reader.top_messages(0.3, 5).select("count", "first_no", "last_no").rows() == [(60, 541, 600)]
+
+    workbench.set_verdict(info.run_id, list(range(541, 601)), "abnormal")
+    judged = workbench.judged_messages(reader)
+    assert judged.mixed == [text_of(info.run_id, 600)] and not judged
+    workbench.set_verdict(info.run_id, list(range(1, 541)), "abnormal")
+    assert workbench.judged_messages(reader).abnormal == [text_of(info.run_id, 600)]
+
+
 # ---- a run of a model
 
 

@@ -59,9 +59,10 @@ class Incident:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What an analyst said of a line."""
+    """What an analyst said of a line, and of n_lines - 1 more with its text."""
 
     line_no: int
+    n_lines: int
     label: str
     score: float
     note: str
@@ -223,7 +224,7 @@ def _judgements(report: Report) -> str:
     if not report.judgements:
         return ""
     rows = "".join(
-        f'<tr><td class="number">{item.line_no:,}</td><td>{shown(item.label)}</td>'
+        f'<tr><td class="number">{item.line_no:,}{_and_more(item.n_lines - 1)}</td><td>{shown(item.label)}</td>'
         f'<td class="number">{item.score:.4f}</td>'
         f'<td class="mono">{shown(item.line)}</td><td>{shown(item.note)}</td>'
         f'<td class="seen">{shown(item.by)}<br>{shown(item.at)}</td></tr>\n'
@@ -235,6 +236,10 @@ def _judgements(report: Report) -> str:
         '<th scope="col">As written</th><th scope="col">Note</th><th scope="col">By, at</th></tr></thead>\n'
         f"<tbody>{rows}</tbody></table>"
     )
+
+
+def _and_more(n: int) -> str:
+    return f'<br><span class="seen">and {n:,} more</span>' if n else ""
 
 
 def _of(n_shown: int, n_there: int) -> str:

@@ -21,7 +21,7 @@ class LineFilters(TypedDict, total=False):
         regex: see `search`.
         level: as `levels` lists them.
         source: as `sources` lists them.
-        text_id: of this normalized text, or of these.
+        text_id: of this text's message, in whatever context its lines are; a sequence is of these texts alone.
         span: from this line number to that, both included.
         time: from this moment (UTC) to before that.
         among: one of these line numbers.
@@ -70,7 +70,10 @@ def where(filters: LineFilters, source: str) -> tuple[str, list[Any]]:
     elif filters.get("regex"):
         _check_expression(given["search"])
     if isinstance(given.get("text_id"), int):
-        given["text_id"] = [given["text_id"]]
+        clauses["text_id"] = (
+            "text_id IN (SELECT text_id FROM texts WHERE normalized_text = "
+            "(SELECT normalized_text FROM texts WHERE text_id = ?))"
+        )
     values: list[Any] = []
     for name, value in given.items():
         values += (

@@ -29,11 +29,9 @@ class RunCounts(RunTables):
         )
         return table["score"].to_numpy(), table["n"].to_numpy()
 
-    def muted(self) -> pl.DataFrame:
-        """Messages of the run that are muted: text_id, normalized_text, count (lines), score; the highest first."""
-        return self._frame(
-            "SELECT text_id, normalized_text, count, score FROM texts WHERE muted ORDER BY score DESC, text_id", []
-        )
+    def muted(self, threshold: float = 0.0) -> pl.DataFrame:
+        """Messages of the run that would be flagged were they not muted, all of them, as `templates` gives others."""
+        return self._messages("score >= ? AND muted", [threshold])
 
     def flagged(self, threshold: float) -> int:
         """Lines at or above the threshold, exact."""
@@ -41,13 +39,23 @@ class RunCounts(RunTables):
         return int(counts[scores >= threshold].sum())
 
     def templates(self, threshold: float = 0.0, limit: int = 200) -> pl.DataFrame:
-        """Flagged normalized texts, most abnormal first: text_id, normalized_text, count (lines), score."""
+        """Flagged normalized texts, most abnormal first.
+
+        In context a text has a score for every context its lines have; those below the threshold are not counted.
+
+        Returns:
+            text_id (of its highest score), normalized_text, count (lines), score (its highest).
+        """
+        return self._messages("score >= ? AND NOT muted", [threshold], limit)
+
+    def _messages(self, where: str, values: list[float], limit: int | None = None) -> pl.DataFrame:
         return self._frame(
-            """
-            SELECT text_id, normalized_text, count, score FROM texts WHERE score >= ? AND NOT muted
-            ORDER BY score DESC, count DESC, text_id LIMIT ?
-            """,
-            [threshold, limit],
+            f"""
+            SELECT arg_max(text_id, score) AS text_id, normalized_text, sum(count)::BIGINT AS count,
+                max(score) AS score
+            FROM texts WHERE {where} GROUP BY normalized_text ORDER BY score DESC, count DESC, text_id LIMIT ?
+            """,  # noqa: S608  fixed words only; values are bound
+            [*values, limit],
         )
 
     def top_messages(self, threshold: float, limit: int) -> pl.DataFrame:
@@ -59,23 +67,28 @@ class RunCounts(RunTables):
         """
         return self._frame(
             """
-            WITH top AS (
-                SELECT text_id, normalized_text, count, score, reason, nearest, example FROM answers
-                WHERE score >= ? AND text_id NOT IN (SELECT text_id FROM texts WHERE muted)
-                ORDER BY score DESC, count DESC, text_id LIMIT ?
+            WITH flagged AS (
+                SELECT text_id, normalized_text, count, score FROM texts WHERE score >= ? AND NOT muted
+            ), top AS (
+                SELECT arg_max(text_id, score) AS text_id, normalized_text, sum(count)::BIGINT AS count FROM flagged
+                GROUP BY normalized_text ORDER BY max(score) DESC, count DESC, text_id LIMIT ?
             ), seen AS (
-                SELECT text_id, min(line_no) AS first_no, max(line_no) AS last_no,
+                SELECT normalized_text, min(line_no) AS first_no, max(line_no) AS last_no,
                     min(timestamp_utc) AS first_utc, max(timestamp_utc) AS last_utc
-                FROM lines WHERE text_id IN (SELECT text_id FROM top) GROUP BY text_id
+                FROM lines JOIN flagged USING (text_id) GROUP BY normalized_text
             )
-            SELECT * FROM top JOIN seen USING (text_id) ORDER BY score DESC, count DESC, text_id
+            SELECT top.text_id, top.normalized_text, top.count, score, reason, nearest, example,
+                first_no, last_no, first_utc, last_utc
+            FROM top JOIN answers USING (text_id) JOIN seen ON seen.normalized_text = top.normalized_text
+            ORDER BY score DESC, top.count DESC, text_id
             """,
             [threshold, limit],
         )
 
     def n_templates(self, threshold: float) -> int:
         """Flagged normalized texts."""
-        return int(self._frame("SELECT count(*) AS n FROM texts WHERE score >= ? AND NOT muted", [threshold])["n"][0])
+        query = "SELECT count(DISTINCT normalized_text) AS n FROM texts WHERE score >= ? AND NOT muted"
+        return int(self._frame(query, [threshold])["n"][0])
 
     def levels(self) -> list[str]:
         """The levels lines were written with, most frequent first."""

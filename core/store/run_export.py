@@ -10,6 +10,7 @@ import polars as pl
 from core.errors import WorkbenchError
 from core.records import Progress, no_progress
 from core.store.result_file import ResultFile
+from core.store.run_info import RunInfo
 from core.store.run_tables import RunTables
 
 _EXPORT_LINES = 65_536
@@ -66,7 +67,8 @@ class RunExport(RunTables):
     ) -> None:
         """Write lines as documents of the Elastic Common Schema, one a row; the suffix is .ndjson.
 
-        A flagged line is an alert unless its message is muted. What the schema has no field for is under `tinylogbert`.
+        A flagged line is an alert unless its message is muted. An access log's host is its client, the schema's source.
+        What the schema has no field for is under `tinylogbert`.
 
         Args and Raises: as `export`.
         """
@@ -76,7 +78,7 @@ class RunExport(RunTables):
         )
         with ResultFile(path) as file:
             for rows in self._slices(columns, threshold, progress, flagged_only, line_nos):
-                file.write(_ecs(rows, self.files_of(rows["line_no"]), self.info.name, self.info.model))
+                file.write(_ecs(rows, self.files_of(rows["line_no"]), self.info))
 
     def _slices(
         self,
@@ -134,12 +136,13 @@ class RunExport(RunTables):
             )
 
 
-def _ecs(rows: pl.DataFrame, files: pl.Series, dataset: str, model: str | None) -> pl.DataFrame:
+def _ecs(rows: pl.DataFrame, files: pl.Series, info: RunInfo) -> pl.DataFrame:
     """Rows as documents of the Elastic Common Schema; `files` they came from, null where the run has one only."""
 
     def named(field: str, column: str) -> pl.Expr:
         return pl.struct(pl.col(column).alias(field))
 
+    of_clients = info.format.partition(" ")[0] == "access"
     flagged = (pl.col("is_anomaly") == 1) & (pl.col("muted") == 0)
     return rows.select(
         pl.col("timestamp_utc").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").alias("@timestamp"),
@@ -148,7 +151,7 @@ def _ecs(rows: pl.DataFrame, files: pl.Series, dataset: str, model: str | None) 
         pl.struct(
             pl.when(flagged).then(pl.lit("alert")).otherwise(pl.lit("event")).alias("kind"),
             pl.lit("tinylogbert").alias("module"),
-            pl.lit(dataset).alias("dataset"),
+            pl.lit(info.name).alias("dataset"),
             pl.col("line_no").alias("sequence"),
             (pl.col("score") * 100).round(2).alias("risk_score"),
             pl.col("reason"),
@@ -156,11 +159,11 @@ def _ecs(rows: pl.DataFrame, files: pl.Series, dataset: str, model: str | None) 
         pl.struct("level", *([] if files.null_count() else [pl.struct(files.alias("path")).alias("file")])).alias(
             "log"
         ),
-        named("name", "host").alias("host"),
+        named("address", "host").alias("source") if of_clients else named("name", "host").alias("host"),
         named("name", "component").alias("process"),
         pl.struct(
             "score",
-            pl.lit(model, dtype=pl.String).alias("model"),
+            pl.lit(info.model, dtype=pl.String).alias("model"),
             "template",
             "session",
             (pl.col("is_anomaly") == 1).alias("is_anomaly"),

@@ -58,21 +58,25 @@ class RunGroups(RunCounts):
             spans: equal parts of the log.
 
         Returns:
-            text_id, normalized_text, score, n_lines, lines (list [spans]).
+            text_id (of its highest score), normalized_text, score (its highest), n_lines (flagged), lines (list
+            [spans]).
         """
         position = "line_no" if self.info.first_utc is None else "epoch_us(timestamp_utc)"
         rows = self._frame(
             f"""
-            WITH top AS (
-                SELECT text_id, normalized_text, score, count AS n_lines FROM texts
-                WHERE score >= $threshold AND NOT muted ORDER BY count DESC, score DESC, text_id LIMIT $limit
+            WITH flagged AS (
+                SELECT text_id, normalized_text, score, count FROM texts WHERE score >= $threshold AND NOT muted
+            ), top AS (
+                SELECT normalized_text, arg_max(text_id, score) AS text_id, max(score) AS score,
+                    sum(count)::BIGINT AS n_lines
+                FROM flagged GROUP BY normalized_text ORDER BY n_lines DESC, score DESC, text_id LIMIT $limit
             ), placed AS (
-                SELECT text_id, {position} AS position FROM lines
+                SELECT normalized_text, {position} AS position FROM lines LEFT JOIN flagged USING (text_id)
             ), extent AS (
                 SELECT min(position) AS low, (max(position) - min(position) + $spans) // $spans AS width FROM placed
             )
             SELECT text_id, normalized_text, score, n_lines, (position - low) // width AS place, count(*) AS lines
-            FROM placed JOIN top USING (text_id), extent GROUP BY ALL
+            FROM placed JOIN top USING (normalized_text), extent GROUP BY ALL
             """,  # noqa: S608  fixed words only; values are bound
             {"threshold": threshold, "limit": limit, "spans": spans},
         )

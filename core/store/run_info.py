@@ -36,7 +36,7 @@ class RunInfo:
         model: the bundle's name, or None where the run was fit on the input itself.
         created_utc: ISO 8601.
         n_lines: physical lines, blank and rejected ones too.
-        n_texts: distinct normalized texts; in context, each once for every context its lines have.
+        n_texts: distinct normalized texts.
         n_rejected: lines not read as their format says.
         n_blank: lines without a text; their score is 0.
         threshold: the bundle's own, or where the scores part in context, 0 to 1; a line is flagged at or above it.

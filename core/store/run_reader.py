@@ -110,11 +110,18 @@ class RunReader(RunGroups, RunExport):
     def line(self, line_no: int) -> dict[str, Any]:
         """Everything known of one line: the fields of LogTable, of its text, and of its answer.
 
+        `count` is of all lines with its normalized text, whatever their context.
+
         Raises:
             StoreError: where the run has no such line.
         """
         frame = self._frame(
-            "SELECT * EXCLUDE (embedding) FROM lines LEFT JOIN answers USING (text_id) WHERE line_no = ?", [line_no]
+            """
+            SELECT * EXCLUDE (embedding) REPLACE (
+                (SELECT sum(count)::BIGINT FROM texts WHERE normalized_text = answers.normalized_text) AS count
+            ) FROM lines LEFT JOIN answers USING (text_id) WHERE line_no = ?
+            """,
+            [line_no],
         )
         if frame.is_empty():
             raise StoreError(f"run {self.info.run_id} has lines 1 to {self.info.n_lines}, not {line_no}")

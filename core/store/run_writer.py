@@ -189,7 +189,7 @@ class RunWriter:
         counted = {
             "run_id": self.run_id,
             "n_lines": self._n_lines,
-            "n_texts": len(texts),
+            "n_texts": texts["normalized_text"].n_unique(),
             "n_rejected": self._n_rejected,
             "n_blank": self._n_blank,
             "first_utc": self._first and f"{self._first.isoformat()}Z",

@@ -137,6 +137,7 @@ def report_of(reader: RunReader, threshold: float) -> Report:
     label, factor = alert_rate(info)
     n_messages = reader.n_templates(threshold)
     judged = _with_scores(reader, verdicts(info.run_id))
+    folded = _folded(judged)
     spans = reader.timeline(threshold, REPORT_SPANS)
     timed = spans.columns[0] == "start_utc"
     found = incidents(reader, threshold)
@@ -166,17 +167,24 @@ def report_of(reader: RunReader, threshold: float) -> Report:
         n_messages=n_messages,
         judgements=[
             Judgement(
-                row["line_no"], row["label"], row["score"], row["note"], row["by"], _when(row["at_utc"]), row["line"]
+                row["line_no"],
+                row["n_lines"],
+                row["label"],
+                row["score"],
+                row["note"],
+                row["by"],
+                _when(row["at_utc"]),
+                row["line"],
             )
-            for row in judged.head(REPORT_VERDICTS).iter_rows(named=True)
+            for row in folded.head(REPORT_VERDICTS).iter_rows(named=True)
         ],
-        n_judgements=len(judged),
+        n_judgements=len(folded),
         settings=json.dumps(info.config, indent=1, ensure_ascii=False),
     )
 
 
 def _muted_note(reader: RunReader, threshold: float) -> list[str]:
-    muted = reader.muted().filter(pl.col("score") >= threshold)
+    muted = reader.muted(threshold)
     if muted.is_empty():
         return []
     return [f"{muted['count'].sum():,} lines of {len(muted):,} muted messages reach the threshold and are left out."]
@@ -263,7 +271,7 @@ def _facts(info: RunInfo, threshold: float) -> list[tuple[str, str]]:
         *facts,
         ("Scorers and weights", weights),
         ("Threshold", f"{threshold:.4f}, {origin}"),
-        *([("Threshold of the model", f"{info.threshold:.4f}")] if set_by else []),
+        *([("First threshold of the run", f"{info.threshold:.4f}")] if set_by else []),
         ("Scored", f"{_when(info.created_utc)}, in {info.seconds:.1f} s"),
         ("Run", info.run_id),
     ]
@@ -310,17 +318,24 @@ def _model_hash(info: RunInfo) -> str:
 
 
 def _with_scores(reader: RunReader, judged: pl.DataFrame) -> pl.DataFrame:
-    """Verdicts with the run's score of their lines."""
-    scores = reader.texts().select("text_id", "score")
+    """Verdicts with the run's score of their lines, and whether these are muted."""
+    scores = reader.texts().select("text_id", "score", "muted")
     joined = judged.join(scores, on="text_id", how="left", maintain_order="left")
-    return joined.with_columns(pl.col("score").fill_null(0.0))
+    return joined.with_columns(pl.col("score").fill_null(0.0), pl.col("muted").fill_null(False))
+
+
+def _folded(judged: pl.DataFrame) -> pl.DataFrame:
+    """Verdicts that say the same of lines with one text, as one: that of the first of its lines, and n_lines."""
+    same = ["text_id", "label", "note", "by"]
+    rest = [name for name in judged.columns if name not in same]
+    return judged.group_by(same, maintain_order=True).agg(pl.col(rest).first(), pl.len().alias("n_lines"))
 
 
 def _judged_numbers(judged: pl.DataFrame, threshold: float) -> list[tuple[str, str]]:
     """How many lines were judged, and how many of the flagged ones among them are abnormal."""
     if judged.is_empty():
         return []
-    flagged = judged.filter((pl.col("score") >= threshold) & (pl.col("label") != "unsure"))
+    flagged = judged.filter((pl.col("score") >= threshold) & ~pl.col("muted") & (pl.col("label") != "unsure"))
     right = flagged.filter(pl.col("label") == "abnormal")
     numbers = [("Lines judged", f"{len(judged):,}")]
     if len(flagged):

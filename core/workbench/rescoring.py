@@ -41,8 +41,9 @@ class JudgedMessages:
 
     Attributes:
         normal: judged normal.
-        abnormal: judged abnormal.
-        mixed: with lines judged either way; they count as neither.
+        abnormal: judged abnormal, in whatever context their lines are.
+        mixed: with lines judged either way, or abnormal in one context only, as in a flood of everyday requests: such a
+            verdict is on the source and not on the text. They count as neither.
     """
 
     normal: list[str]
@@ -63,11 +64,24 @@ class JudgedMessages:
 def judged_messages(reader: RunReader) -> JudgedMessages:
     """What the verdicts in force say of a run's messages."""
     said = verdicts(reader.info.run_id).filter(pl.col("label").is_in(["normal", "abnormal"])).drop_nulls("text_id")
-    named = said.join(reader.texts().select("text_id", "normalized_text"), on="text_id", how="inner")
-    normal, abnormal = (
-        set(named.filter(pl.col("label") == label)["normalized_text"]) for label in ("normal", "abnormal")
+    texts = reader.texts().select("text_id", "normalized_text")
+    labels = said.join(texts, on="text_id", how="inner").group_by("normalized_text").agg(pl.col("label").unique())
+    judged = texts.join(labels, on="normalized_text").with_columns(
+        pl.col("text_id").is_in(said["text_id"].implode()).alias("is_judged")
     )
-    return JudgedMessages(sorted(normal - abnormal), sorted(abnormal - normal), sorted(normal & abnormal))
+    found = judged.group_by("normalized_text").agg(
+        pl.when(pl.col("label").first() == ["normal"])
+        .then(pl.lit("normal"))
+        .when((pl.col("label").first() == ["abnormal"]) & pl.col("is_judged").all())
+        .then(pl.lit("abnormal"))
+        .otherwise(pl.lit("mixed"))
+        .alias("said")
+    )
+    said_of = {
+        name: sorted(found.filter(pl.col("said") == name)["normalized_text"])
+        for name in ("normal", "abnormal", "mixed")
+    }
+    return JudgedMessages(**said_of)
 
 
 def rescore(run_id: str, new_id: str | None = None, progress: Progress = no_progress) -> RunInfo:

@@ -45,7 +45,7 @@ def telling_messages(
     )
     asked = pl.col("text_id").is_in(list(labelled)).not_()
     rows = texts.select("text_id", pl.Series("telling", worth)).filter(asked)
-    near = reader.queue("near", threshold, by_message=True, limit=info.n_texts)
+    near = reader.queue("near", threshold, by_message=True, limit=len(texts))
     return (
         near.join(rows, on="text_id", how="inner", maintain_order="left")
         .sort("telling", descending=True, maintain_order=True)
