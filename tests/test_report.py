@@ -131,6 +131,12 @@ def test_the_report_tells_the_incidents_and_how_they_were_judged(home: Path):
     assert "All 1. An incident is flagged lines" in page.words
     assert "10.90003" in page.words  # number, score, lines
     assert "disk failed hard1 message · 3 judged abnormalline 81 disk sda0 failed hard" in page.words
+    assert "Verdicts\nAll 1." in page.words
+    assert "81and 2 moreabnormal0.9000" in page.words  # verdicts that say the same of one message are one row
+    workbench.mute("disk failed hard", "known", datetime.now(UTC) + timedelta(days=1))
+    muted = Page(workbench.report_html("r1")).words
+    assert "3 lines of 1 muted messages reach the threshold and are left out." in muted
+    assert "Flagged lines0" in muted and "Lines judged3" in muted and "Flagged and judged" not in muted
     assert [found for tag, found in page.tags if tag == "svg"][-1]["class"] == "spark"
 
 
@@ -234,6 +240,9 @@ def test_lines_as_documents_of_the_elastic_common_schema():
         "module": "tinylogbert", "dataset": "auth.log", "sequence": 3, "risk_score": 90.0,
     }  # fmt: skip
     assert first["tinylogbert"]["model"] == "base"
+    store_run("r2", lines[:2], hosts=["192.0.2.7", "192.0.2.8"], format="access (90%)")
+    row = json.loads(workbench.export("r2", "all lines", workbench.ECS).open().readline())
+    assert row["source"] == {"address": "192.0.2.7"} and "host" not in row
     assert [document["tinylogbert"]["muted"] for document in documents[:3]] == [False, True, False]
     flagged = workbench.export("r1", "flagged lines", workbench.ECS).read_text().splitlines()
     assert len(flagged) == len(HOSTILE_LINES)
