@@ -12,6 +12,11 @@ def test_a_rate_counts_the_flows_of_a_source_in_a_second() -> None:
     assert len(rates([], [])) == 0
 
 
+def test_flows_of_a_capture_without_times_are_no_burst() -> None:
+    assert rates(["a"] * 50, [0.0] * 50).tolist() == [1] * 50
+    assert rates(["a", "a", "a"], [0.0, 0.5, 0.7]).tolist() == [1, 3, 3]
+
+
 def test_the_limit_is_learnt_and_never_below_the_least() -> None:
     assert burst_limit(np.empty(0, np.int64)) == LEAST_RATE
     assert burst_limit(np.array([1] * 99 + [500])) == LEAST_RATE  # the one in a hundred says nothing

@@ -102,6 +102,15 @@ def test_times_that_no_calendar_has_are_left_out() -> None:
     assert flow_rows([flow]).select("first_utc", "last_utc").row(0) == (None, None)
 
 
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_capture_without_times_has_none(suffix: str, tmp_path: Path) -> None:
+    path, output = tmp_path / "a.pcap", tmp_path / f"flows.{suffix}"
+    path.write_bytes(pcap([DATAGRAM], times=[0.0]))
+    assert run(path, "--output", output).exit_code == 0
+    read = {"csv": pl.read_csv, "jsonl": pl.read_ndjson}[suffix]
+    assert read(output).select("first_utc", "last_utc", "packets").row(0) == (None, None, 1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

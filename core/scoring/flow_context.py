@@ -25,14 +25,15 @@ def rates(sources: Sequence[str], starts: Sequence[float]) -> np.ndarray:
 
     Args:
         sources: [N] who began each flow.
-        starts: [N] seconds since 1970.
+        starts: [N] seconds since 1970; 0 where the capture names no time.
 
     Returns:
-        [N] int64, 1 or more.
+        [N] int64, 1 or more; 1 where no time is known.
     """
     seconds = [math.floor(start) for start in starts]
     table = pl.DataFrame({"source": sources, "second": seconds}, schema={"source": pl.String, "second": pl.Float64})
-    return table.select(pl.len().over("source", "second").cast(pl.Int64)).to_series().to_numpy()
+    found = table.select(pl.len().over("source", "second").cast(pl.Int64)).to_series().to_numpy()
+    return np.where(np.asarray(starts) == 0, 1, found)
 
 
 def burst_limit(learnt: np.ndarray) -> float:
@@ -53,7 +54,7 @@ def flow_contexts(
 
     Args:
         sources: [N] who began each flow.
-        starts: [N] seconds since 1970.
+        starts: [N] seconds since 1970; 0 where the capture names no time.
         rows: [N] the text of each flow.
         score: [M] fused score of each text, 0 to 1, rounded to SCORE_DECIMALS.
         ordinary: what ordinary flows score, 0 to 1 (fusion.ordinary).

@@ -104,7 +104,7 @@ def flow_parts(found: Iterator[Flow]) -> Iterator[list[Flow]]:
 def flow_rows(flows: Iterable[Flow]) -> pl.DataFrame:
     """A row a flow: its key, times, why it ended, packets and bytes on the wire, then `flow_statistics`.
 
-    Times are null where the capture names one that no calendar has.
+    Times are null where the capture names none (0), or one that no calendar has.
     """
     rows = [
         (
@@ -115,5 +115,5 @@ def flow_rows(flows: Iterable[Flow]) -> pl.DataFrame:
     ]  # fmt: skip
     table = pl.DataFrame(rows, schema=_KEY | _STATISTICS, orient="row")
     seconds = pl.col("first_utc", "last_utc")
-    known = pl.when(seconds.is_between(0, _YEAR_10000, closed="left")).then(seconds)
+    known = pl.when(seconds.is_between(0, _YEAR_10000, closed="none")).then(seconds)
     return table.with_columns((known * 1e6).round().cast(pl.Int64).cast(pl.Datetime("us")), _WHOLE.cast(pl.Int64))
