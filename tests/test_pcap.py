@@ -103,6 +103,16 @@ def test_pcapng_with_two_interfaces_sections_and_packets_without_time(tmp_path: 
     assert [(left.position, left.reason) for left in counts.first] == [(3, "a packet block that says too little")]
 
 
+@pytest.mark.parametrize(("longest", "captured"), [(50, 50), (0, 65), (65, 65), (1_000, 65)])
+def test_a_packet_without_time_is_as_long_as_its_interface_captures(
+    longest: int, captured: int, tmp_path: Path
+) -> None:
+    raw = bytes(IPV4 / bytes(20))
+    simple = block(3, struct.pack("<I", len(raw)) + raw[:captured])  # padded to a multiple of four
+    (flow,) = read(section() + block(1, struct.pack("<HHI", 101, 0, longest)) + simple, tmp_path)
+    assert (flow.packets[0].data, flow.n_bytes) == (raw[:captured], 65)
+
+
 def test_bytes_on_the_wire_are_known_where_the_capture_cut_packets(tmp_path: Path) -> None:
     (flow,) = read(pcap([FRAMES[0][:60], FRAMES[0][:60]], wire=1_500), tmp_path)
     assert (flow.n_bytes, flow.packets[0].data) == (3_000, bytes(IPV4)[:46])

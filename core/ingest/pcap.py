@@ -207,6 +207,7 @@ def _pcap_blocks(window: _Window, order: str) -> Iterator[Block]:
 @dataclass(frozen=True)
 class _Interface:
     link: int
+    longest: int  # bytes captured of a frame
     ticks: float  # a second
     offset: int  # seconds
 
@@ -248,7 +249,7 @@ def _pcapng_blocks(window: _Window) -> Iterator[Block]:
 
 
 def _interface(body: bytes, order: str) -> _Interface:
-    (link,) = struct.unpack_from(f"{order}H", body)
+    link, longest = struct.unpack_from(f"{order}HxxI", body)
     ticks, offset, at = 1e6, 0, 8
     while at + 4 <= len(body):
         option, size = struct.unpack_from(f"{order}HH", body, at)
@@ -258,7 +259,7 @@ def _interface(body: bytes, order: str) -> _Interface:
         elif option == 14 and len(value) == 8:  # if_tsoffset
             (offset,) = struct.unpack(f"{order}q", value)
         at += 4 + size + -size % 4
-    return _Interface(link, ticks, offset)
+    return _Interface(link, longest or LONGEST_BLOCK, ticks, offset)
 
 
 def _pcapng_frame(
@@ -274,8 +275,8 @@ def _pcapng_frame(
     if number >= len(interfaces):
         return 0.0, fields[-1], UNKNOWN_LINK, start, start
     interface = interfaces[number]
-    if kind == _SIMPLE_PACKET:  # has no time
-        return 0.0, fields[0], interface.link, start, min(start + fields[0], end)
+    if kind == _SIMPLE_PACKET:  # has no time, nor the length that was captured
+        return 0.0, fields[0], interface.link, start, min(start + fields[0], start + interface.longest, end)
     _, high, low, captured, length = fields
     time = (high << 32 | low) / interface.ticks + interface.offset
     return time, length, interface.link, start, min(start + captured, end)
