@@ -19,6 +19,8 @@ from scapy.layers.inet6 import (
     IPv6ExtHdrHopByHop,
     IPv6ExtHdrRouting,
 )
+from scapy.layers.l2 import Ether
+from scapy.layers.vxlan import VXLAN
 from scapy.packet import Packet as Made
 from scapy.packet import Raw
 
@@ -284,6 +286,21 @@ def test_what_is_not_understood_is_hidden() -> None:
     assert text(MASKED.encode(flow_of(after_end_of_options))).endswith("20 00 00 00 00 HIDDEN PCK EOS")
     error_of_an_error = bytes(ip(4) / ICMP(type=3) / IP() / ICMP(type=11) / IP(src="192.0.2.77"))
     assert text(MASKED.encode(flow_of(error_of_an_error))).endswith("45 00 00 30 00 00 01 0b 00 HIDDEN PCK EOS")
+
+
+FRAME = VXLAN(vni=3) / Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / ip(4, src="203.0.113.7") / tcp()
+
+
+@pytest.mark.parametrize("port", [4789, 8472])
+@pytest.mark.parametrize("quoted", [False, True])
+def test_frames_inside_vxlan_are_hidden_with_their_addresses(port: int, quoted: bool) -> None:
+    def told(payload: Made, port: int) -> str:
+        packet = ip(4) / UDP(sport=1, dport=port) / payload
+        packet = ip(4) / ICMP(type=3, code=3) / packet if quoted else packet
+        return text(dataclasses.replace(MASKED, hide_names=False).encode(flow_of(bytes(packet))))
+
+    assert "cb 00 71 07" in told(FRAME, 4788)
+    assert told(FRAME, port).endswith("00 46 HIDDEN PCK EOS")  # after UDP's length
 
 
 def hello(name: bytes = b"shop.example") -> bytes:

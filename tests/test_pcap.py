@@ -154,6 +154,10 @@ LINKS = {
     "VXLAN in IPv6": (
         ETHERNET, bytes(ETHER / IPv6() / UDP(dport=8472) / VXLAN(vni=3, flags="Instance") / ETHER / IPV4),
     ),
+    "VXLAN with a group": (
+        ETHERNET, bytes(ETHER / IP() / UDP(dport=4789) / VXLAN(vni=3, flags=0x88, gpid=7) / ETHER / IPV4),
+    ),
+    "VXLAN with every bit": (ETHERNET, bytes(ETHER / IP() / UDP(dport=4789) / (b"\xff" * 8) / ETHER / IPV4)),
     "IP in IP": (ETHERNET, bytes(ETHER / IP() / IPV4)),
     "first fragment": (ETHERNET, bytes(ETHER / IP(src=KEY[1], dst=KEY[3], flags="MF") / IPV4[TCP])),
     "IPv4 options": (ETHERNET, bytes(ETHER / IP(src=KEY[1], dst=KEY[3], options=b"\x94\x04\x00\x00") / IPV4[TCP])),
@@ -167,6 +171,12 @@ def test_link_layers_and_one_tunnel(name: str, tmp_path: Path) -> None:
     assert flow.key == KEY
     assert flow.packets[0].data[-25:] == bytes(IPV4)[-25:]
     assert flow.packets[0].data[0] >> 4 == 4
+
+
+def test_what_names_no_vxlan_network_is_a_datagram_as_any_other(tmp_path: Path) -> None:
+    for payload in (VXLAN(vni=3, flags=0xF7) / ETHER / IPV4, b"\x08"):
+        (flow,) = read(pcap([bytes(ETHER / IP() / UDP(sport=53, dport=4789) / payload)]), tmp_path)
+        assert flow.key == (17, "127.0.0.1", 53, "127.0.0.1", 4789)
 
 
 def extended(*headers: Made) -> bytes:

@@ -33,6 +33,7 @@ _RAW = frozenset((12, 14, 101, 228, 229))
 _IP_IN_IP, _IPV6_IN_IP, _GRE, _FRAGMENT, _AUTHENTICATION = 4, 41, 47, 44, 51
 _EXTENSIONS = frozenset((0, 43, _FRAGMENT, _AUTHENTICATION, 60, 135, 139, 140))
 _VXLAN_PORTS = (4789, 8472)  # IANA's, and Linux's older one
+_VXLAN_INSTANCE = 0x08  # the one flag of RFC 7348; the others belong to extensions, such as group policies
 _ONE_BYTE = [bytes((value,)) for value in range(256)]
 _NO_PORTS = bytes(4)
 _PLAIN_BYTES = 54  # Ethernet, IPv4 and TCP headers without options
@@ -175,7 +176,7 @@ def _place_in_link(frame: bytes, at: int, kind: bytes, end: int, inner: bool) ->
             raise UnreadableFrame("cut inside the UDP header")
         if not inner and _word(frame, transport + 2)[0] in _VXLAN_PORTS:
             inside = transport + 16  # after UDP's header and VXLAN's
-            if frame[transport + 8 : transport + 12] == b"\x08\0\0\0" and end - inside >= 14:
+            if end - inside >= 14 and frame[transport + 8] & _VXLAN_INSTANCE:
                 return _place_in_link(frame, inside + 14, frame[inside + 12 : inside + 14], end, inner=True)
         flags = NO_FLAGS
         ports = frame[transport : transport + 4]
