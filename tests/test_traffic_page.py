@@ -3,15 +3,19 @@
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import workbench
+from core.config import TrafficConfig
 from core.errors import StoreError, WorkbenchError
+from core.flow_detector import FlowDetector, JudgedFlows
 from core.store.flow_runs import FLOW_NO, PACKETS_SCHEMA, FlowRunReader, FlowRunWriter, flow_run_folder
+from core.workbench import flow_runs
 from core.workbench.traffic import flow_rows
-from tests.captures import FACTS, HOSTILE, pcap, store_flow_run
+from tests.captures import FACTS, HOSTILE, flow_of, pcap, store_flow_run, udp
 from tests.pages import shown
 
 
@@ -113,6 +117,18 @@ def test_why_a_flow_is_strange(run_id: str) -> None:
     assert (fields["UDP", "destination port"].value, fields["UDP", "destination port"].nats) == ("53", 9.0)
     ordinary = detail_of(reader, 1, 0.5, *reader.score_counts())
     assert ordinary.reasons == ["nothing about it is unusual"]
+
+
+def test_the_odd_byte_of_a_field_surprises_by_itself() -> None:
+    """Of tokens of two bytes; those of the header's first two fields hold one."""
+    detector = FlowDetector(TrafficConfig(unit_bytes=2, masked=False))
+    flow = flow_of(udp(("192.0.2.1", 5), ("192.0.2.2", 13), b"abc"))
+    text = detector.tokenizer_.encode(flow)
+    surprise = np.arange(len(text.ids), dtype=np.float32)[None]
+    judged = JudgedFlows(pl.DataFrame(), [text], np.array([0]), surprise)
+    [(*_, surprises)] = flow_runs._packet_rows(detector, flow, judged, 0)
+    assert surprises[:10] == [1, 2, 3, 3, 4, 4, 5, 5, 6, 7]
+    assert surprises[-5:] == [16, 16, 17, 17, 18]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])

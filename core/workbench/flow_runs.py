@@ -22,7 +22,7 @@ from core.store import new_run_id
 from core.store.flow_runs import PACKETS_SCHEMA, FlowRunInfo, FlowRunReader, FlowRunWriter
 from core.store.run_info import store_errors
 from core.tokenization.field_names import NamedField, named_fields
-from core.tokenization.hex_text import FIRST_BYTE
+from core.tokenization.hex_text import FIRST_BYTE, FIRST_PAIR
 from core.workbench.captures import judged_rows, load_flow_model
 from core.workbench.reports import exports_folder, remove_old_exports
 from core.workbench.runs import EXPORT_SUFFIXES, inbox
@@ -193,8 +193,8 @@ def _packet_rows(detector: FlowDetector, flow: Flow, judged: JudgedFlows, number
     for packet_no, (packet, hidden) in enumerate(zip(flow.packets, detector.tokenizer_.hidden(flow), strict=False), 1):
         of_bytes = np.full(len(packet.data), np.nan, np.float32)
         tokens = np.flatnonzero((segments == packet_no) & (offsets >= 0) & (ids >= FIRST_BYTE))
-        for place in range(detector.tokenizer_.unit_bytes):
-            inside = tokens[offsets[tokens] + place < len(of_bytes)]
-            of_bytes[offsets[inside] + place] = surprise[inside]
+        pairs = tokens[ids[tokens] >= FIRST_PAIR]
+        of_bytes[offsets[tokens]] = surprise[tokens]
+        of_bytes[offsets[pairs] + 1] = surprise[pairs]
         time_us = round(packet.time * 1e6) if 0 <= packet.time < _YEAR_10000 else None
         yield number, packet_no, time_us, packet.forward, packet.length, packet.data, hidden, of_bytes.tolist()
