@@ -322,6 +322,8 @@ def shown(*payloads: bytes, port: int = 443, layer: type[Made] = TCP, ways: str 
 
 
 CERTIFICATE = b"\x0b" + (2_000).to_bytes(3) + b"CN=shop.example" * 133 + b"12345"
+SERVER_HELLO = b"\2\0\0\2\3\3"
+HELLO_DONE = b"\x16\3\3\0\4\x0e\0\0\0"
 NAMED = {  # payloads as sent, and what is shown of them
     "TLS": ([hello()], [hello().replace(b"\0\0\0\x11\0\x0f\0\0\x0cshop.example", b"\0\0\0\x11")]),
     "TLS name cut by the capture": ([hello()[:-12]], [hello()[: hello().index(b"\0\x0f\0\0\x0c")]]),
@@ -346,6 +348,35 @@ NAMED = {  # payloads as sent, and what is shown of them
         [b"HTTP/1.1 301 Moved\r\nLocation: https://shop.example/\r\n\r\n"],
         [b"HTTP/1.1 301 Moved\r\nLocation: \r\n\r\n"],
     ),
+    "HTTP value that goes on in the next line": (
+        [b"GET / HTTP/1.1\r\nHost:\r\n shop.example\r\nX: y\r\n\r\n", b"HTTP/1.1 200 OK\r\nLink: a\r\n\tb\r\nX: y"],
+        [b"GET / HTTP/1.1\r\nHost:\r\nX: y\r\n\r\n", b"HTTP/1.1 200 OK\r\nLink: \r\nX: y"],
+    ),
+    "HTTP value that goes on in the next packet": (
+        [b"GET / HTTP/1.1\r\nHost:", b"\r\n shop.example\r\nX: y\r\n\r\n"],
+        [b"GET / HTTP/1.1\r\nHost:", b"\nX: y\r\n\r\n"],
+    ),
+    "HTTP request behind another": (
+        [b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\nHost: shop.ex", b"ample\r\n\r\n", b"shop.example"],
+        [b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\nHost: ", b"\n\r\n", b"shop.example"],
+    ),
+    "HTTP request behind a body": (
+        [b"PUT / HTTP/1.1\r\n\r\n", b"bodyGET / HTTP/1.1\r\nHost: shop.ex", b"ample\r\n\r\n"],
+        [b"PUT / HTTP/1.1\r\n\r\n", b"bodyGET / HTTP/1.1\r\nHost: ", b"\n\r\n"],
+    ),
+    "HTTP method in two packets": (
+        [b"GE", b"T / HTTP/1.1\r\nHost: shop.example\r\n\r\n"],
+        [b"GE", b"T / HTTP/1.1\r\nHost: \r\n\r\n"],
+    ),
+    "TLS certificates over records": (
+        [b"\x16\3\3\2\0" + CERTIFICATE[:512], b"\x16\3\3\2\0" + CERTIFICATE[512:1024], b"\x17\3\3\0\1!", HELLO_DONE],
+        [b"\x16\3\3\2\0" + CERTIFICATE[:4], b"\x16\3\3\2\0", b"\x17\3\3\0\1!", HELLO_DONE],
+    ),
+    "TLS certificates behind the start of another message": (
+        [b"\x16\3\3\0\4" + SERVER_HELLO[:4], b"\x16\3\3\7\xda" + SERVER_HELLO[4:] + CERTIFICATE],
+        [b"\x16\3\3\0\4" + SERVER_HELLO[:4], b"\x16\3\3\7\xda"],
+    ),
+    "TLS messages that are encrypted": ([b"\x16\3\3\0\4\x8f!!!", HELLO_DONE], [b"\x16\3\3\0\4\x8f!!!", HELLO_DONE]),
     "no names": ([b"shop.example", b"\x16", b"\x80binary"], [b"shop.example", b"\x16", b"\x80binary"]),
 }  # fmt: skip
 
@@ -355,6 +386,47 @@ def test_server_names_are_hidden(name: str) -> None:
     sent, expected = NAMED[name]
     assert shown(*sent) == expected
     assert shown(*sent, hide_names=False) == sent
+
+
+@pytest.mark.parametrize("cut", [1, 3, 20, 45, 50, 60])
+def test_a_client_hello_over_two_records(cut: int) -> None:
+    message = hello()[5:]
+    first = b"\x16\3\1" + cut.to_bytes(2) + message[:cut]
+    second = b"\x16\3\1" + (len(message) - cut).to_bytes(2) + message[cut:]
+    expected = [b"\x16\3\1" + cut.to_bytes(2) + message[: min(cut, 55)], second[:5]]  # the name's extension is at 51
+    assert shown(first, second) == expected
+    assert shown(first + second) == [b"".join(expected)]
+
+
+@pytest.mark.parametrize("sequence", [7, 2**32 - 9])
+def test_packets_are_read_in_the_order_sent_and_told_in_the_order_captured(sequence: int) -> None:
+    def part(data: bytes, at: int) -> bytes:
+        return bytes(ip(4) / TCP(dport=443, seq=(sequence + at) % 2**32) / data)
+
+    captured = [part(hello()[40:], 40), part(hello()[:40], 0), part(hello()[:40], 0)]
+    for payload_bytes in (64, 9_000):
+        tokenizer = dataclasses.replace(MASKED, payload_bytes=payload_bytes)
+        told = tokenizer.decode(tokenizer.encode(flow_of(*captured)).ids)
+        assert [packet[13:] for packet in told] == [b"", hello()[:40], hello()[:40]]
+
+
+NAMING_HEADERS = [
+    "Host", "host ", "X-Forwarded-Host", "X-Host", "Forwarded", "Via", "Link", "Content-Security-Policy", "Referer",
+    "Content-Security-Policy-Report-Only", "Access-Control-Allow-Origin", "Set-Cookie", "Alt-Svc", "P3P", "X-Cache",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMING_HEADERS)
+def test_headers_that_name_servers(name: str) -> None:
+    request = b"GET / HTTP/1.1\r\nA: b\r\n%s: https://shop.example\r\nX: y\r\n\r\n" % name.encode()
+    assert shown(request) == [request.replace(b"https://shop.example", b"")]
+
+
+def test_other_headers_and_searches_in_a_network_are_shown() -> None:
+    request = b"GET / HTTP/1.1\r\nAccept: */*\r\nX-Via: a\r\nServer: b\r\nLinks: c\r\n\r\nbody"
+    assert shown(request) == [request]
+    search = b"M-SEARCH * HTTP/1.1\r\nHost: 239.255.255.250:1900\r\n\r\n"
+    assert shown(search, port=1900, layer=UDP) == [search]
 
 
 def test_the_two_directions_are_told_apart() -> None:

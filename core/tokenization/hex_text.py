@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import random
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.records import Flow, Packet
 from core.tokenization.packet_fields import PacketFields, packet_fields, runs
-from core.tokenization.server_names import NameHider
+from core.tokenization.server_names import hide_names
 
 PAD, PCK, TSK, MASK, HIDDEN, FORWARD, BACKWARD, EOS = range(8)
 """Padding, end of a packet, end of a task's name, place of an answer, hidden bytes, direction of a packet, end."""
@@ -129,13 +129,12 @@ class FlowTokenizer:
         """For each packet that is told, and each of its bytes, 1 where it is hidden and 0 where it may be seen."""
         return [bytes(fields.hidden) for _, fields in self._packets(flow)]
 
-    def _packets(self, flow: Flow) -> Iterator[tuple[Packet, PacketFields]]:
-        names = NameHider()
-        for packet in flow.packets[: self.max_packets]:
-            fields = packet_fields(packet.data, self.masked)
-            if self.masked and self.hide_names:
-                names.hide(fields, packet.forward)
-            yield packet, fields
+    def _packets(self, flow: Flow) -> list[tuple[Packet, PacketFields]]:
+        packets = flow.packets[: self.max_packets]
+        fields = [packet_fields(packet.data, self.masked) for packet in packets]
+        if self.masked and self.hide_names:
+            hide_names([(of, packet.forward) for of, packet in zip(fields, packets, strict=True)])
+        return list(zip(packets, fields, strict=True))
 
     def _units(self, data: bytearray) -> list[int]:
         if self.unit_bytes == 1:

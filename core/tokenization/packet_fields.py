@@ -54,6 +54,7 @@ class PacketFields:
         payload_at: where the payload starts.
         transport: protocol number of the last transport header, which an ICMP error quotes; -1 where there is none.
         ports: source and destination in it; 0 where there are none.
+        sequence: TCP's sequence number; 0 where there is none.
         hidden: [len(data)] 1 where a byte must not be seen.
     """
 
@@ -62,6 +63,7 @@ class PacketFields:
     payload_at: int = 0
     transport: int = -1
     ports: tuple[int, int] = (0, 0)
+    sequence: int = 0
     hidden: bytearray = field(init=False)
 
     def __post_init__(self) -> None:
@@ -183,6 +185,7 @@ def _read_ipv6(fields: PacketFields, at: int) -> tuple[int, int]:
 def _read_tcp(fields: PacketFields, at: int) -> None:
     _read_fixed(fields, at, _TCP)
     if len(fields.data) - at >= 20:
+        fields.sequence = int.from_bytes(fields.data[at + 4 : at + 8])
         end = at + max(20, (fields.data[at + 12] >> 4) * 4)
         _read_options(fields, at + 20, end, _PLAIN_TCP_OPTIONS)
         fields.payload_at = min(end, len(fields.data))

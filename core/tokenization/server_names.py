@@ -1,38 +1,64 @@
 """P2: where a payload names the server: TLS server name and certificates, HTTP hosts, DNS questions and answers.
 
-A brand is often nothing but its name, so a model that is asked for brands must not read it.
+A brand is often nothing but its name, so a model that is asked for brands must not read it. Not looked for: names in
+QUIC, DTLS, mail and bodies, nor the rest of a handshake or header whose start is not among the packets.
 Source: RFC 8446 (TLS), 6066 (server name), 9110 (HTTP), 1035 (DNS), 6762 (mDNS), 4795 (LLMNR).
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 from core.tokenization.packet_fields import TCP, PacketFields
 
 _DNS_PORTS = frozenset((53, 5353, 5355))
-_HANDSHAKE, _CLIENT_HELLO, _CERTIFICATE, _SERVER_NAME = 22, 1, 11, 0
+_HANDSHAKE, _CLIENT_HELLO, _SERVER_HELLO, _CERTIFICATE, _SERVER_NAME = 22, 1, 2, 11, 0
 _HTTP_START = re.compile(rb"(?:[A-Z]{3,16} \S|HTTP/\d)")
+_HTTP_VERSION = re.compile(rb" HTTP/\d\.\d\r?\n|HTTP/\d\.\d \d{3}")  # of a request or an answer, wherever it starts
 _HTTP_NAMES = re.compile(
-    rb"(?:^|\n)(?:host|referer|origin|location|server-name|set-cookie|content-location|alt-svc|access-control-allow-origin)"
-    rb":[ \t]*([^\r\n]*)",
+    rb"(?:^|\n)(?:(?:x-)?(?:forwarded|original)-(?:host|server|url)|(?:x-)?host|forwarded|via|x-served-by|x-cache"
+    rb"|origin|referer|location|content-location|destination|refresh|link|x-pingback|alt-svc|server-name|set-cookie"
+    rb"|(?:access-control-allow|timing-allow)-origin|content-security-policy(?:-report-only)?|p3p"
+    rb"|report-to|reporting-endpoints|expect-ct|public-key-pins)"
+    rb"[ \t]*:[ \t]*([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)",  # a line that starts with a blank goes on with the value
     re.IGNORECASE,
 )
-_HTTP_TARGET = re.compile(rb"^(?:CONNECT (\S*)|[A-Z]{3,16} [a-z]+://([^/\s]*))")
+_HTTP_VALUE_END = re.compile(rb"\n(?![ \t])")
+_HTTP_TARGET = re.compile(rb"(?:^|\n)(?:CONNECT (\S*)|[A-Z]{3,16} [A-Za-z]+://([^/\s]*))")
 
 
-@dataclass
-class NameHider:
-    """Hides names in the packets of one flow, given in order.
+def hide_names(packets: Sequence[tuple[PacketFields, bool]]) -> None:
+    """Mark the names in the payloads of one flow's packets as hidden.
 
-    A record or header that goes on in the next packet goes on being hidden there.
+    A record or header that goes on in the next packet of its direction goes on being hidden there: in the next as sent,
+    by TCP's numbers, which need not be the next as captured.
+
+    Args:
+        packets: a flow's first, with whether each goes forward.
     """
+    for way in (True, False):
+        hider = _NameHider()
+        for fields in _as_sent([fields for fields, forward in packets if forward == way]):
+            hider.hide(fields)
 
-    _tls: set[bool] = field(default_factory=set)  # directions that speak TLS
-    _inside_header: set[bool] = field(default_factory=set)  # directions whose last packet ended inside an HTTP header
 
-    def hide(self, fields: PacketFields, forward: bool) -> None:
+def _as_sent(packets: list[PacketFields]) -> list[PacketFields]:
+    """By how far each lies before or after the first, as the numbers start again at 2**32."""
+    return sorted(packets, key=lambda fields: (fields.sequence - packets[0].sequence + 2**31) % 2**32)
+
+
+class _NameHider:
+    """Hides names in the packets of one direction, given in order."""
+
+    def __init__(self) -> None:
+        self._is_tls = False
+        self._inside_message = (
+            False  # the last record ended inside a handshake message that holds names or precedes one
+        )
+        self._inside_header = False  # the last packet ended inside an HTTP header
+
+    def hide(self, fields: PacketFields) -> None:
         """Mark the names in a packet's payload as hidden."""
         at, payload = fields.payload_at, bytes(fields.data[fields.payload_at :])
         if not payload:
@@ -40,51 +66,58 @@ class NameHider:
         if not _DNS_PORTS.isdisjoint(fields.ports):
             _hide_dns(fields, at + 2 if fields.transport == TCP else at)
         elif _starts_record(payload):
-            self._tls.add(forward)
-            _hide_tls(fields, at)
-        elif forward in self._tls:  # the middle of a record: the rest of a name, of certificates, or encrypted
+            self._is_tls = True
+            self._hide_tls(fields, at)
+        elif self._is_tls:  # the middle of a record: the rest of a name, of certificates, or encrypted
             fields.hide(at)
         else:
-            self._hide_http(fields, at, payload, forward)
+            self._hide_http(fields, at, payload)
 
-    def _hide_http(self, fields: PacketFields, at: int, payload: bytes, forward: bool) -> None:
+    def _hide_tls(self, fields: PacketFields, at: int) -> None:
+        """Records that start in this packet; a handshake message may hold less than its record, or more."""
+        data = fields.data
+        while at + 5 < len(data) and _starts_record(bytes(data[at : at + 5])):
+            end = at + 5 + _number(data, at + 3, 2)
+            if data[at] != _HANDSHAKE:
+                self._inside_message = False  # nothing else may stand between the parts of a message
+            elif self._inside_message:
+                fields.hide(at + 5, end)
+            else:
+                self._inside_message = _hide_messages(fields, at + 5, end)
+            at = end
+        if at < len(data) and not _starts_record(bytes(data[at : at + 5])):
+            fields.hide(at)
+
+    def _hide_http(self, fields: PacketFields, at: int, payload: bytes) -> None:
         is_start = _HTTP_START.match(payload)
-        if not is_start and forward not in self._inside_header:
+        if not (is_start or self._inside_header or (fields.transport == TCP and _HTTP_VERSION.search(payload))):
             return
-        if not is_start:
-            line_end = payload.find(b"\n")
-            fields.hide(at, None if line_end < 0 else at + line_end)
-        if target := _HTTP_TARGET.match(payload):
+        if self._inside_header and not is_start:
+            value_end = _HTTP_VALUE_END.search(payload)
+            fields.hide(at, at + value_end.start() if value_end else None)
+        for target in _HTTP_TARGET.finditer(payload):
             fields.hide(*(at + place for place in target.span(target.lastindex or 0)))
         for name in _HTTP_NAMES.finditer(payload):
             fields.hide(at + name.start(1), at + name.end(1))
-        if b"\r\n\r\n" in payload:
-            self._inside_header.discard(forward)
-        else:
-            self._inside_header.add(forward)
+        body = payload.rfind(b"\r\n\r\n") + 4
+        self._inside_header = body < 4 or bool(_HTTP_START.match(payload, body) or _HTTP_VERSION.search(payload, body))
 
 
 def _starts_record(payload: bytes) -> bool:
     return 20 <= payload[0] <= 23 and payload[1:2] == b"\x03" and (len(payload) < 3 or payload[2] <= 4)
 
 
-def _hide_tls(fields: PacketFields, at: int) -> None:
-    """Records that start in this packet; a handshake message may hold less than its record, or more."""
-    data = fields.data
-    while at + 5 < len(data) and _starts_record(bytes(data[at : at + 5])):
-        end = at + 5 + int.from_bytes(data[at + 3 : at + 5])
-        if data[at] == _HANDSHAKE:
-            message = at + 5
-            while message < min(end, len(data)):
-                size = 4 + int.from_bytes(data[message + 1 : message + 4])
-                if data[message] == _CLIENT_HELLO:
-                    _hide_server_name(fields, message + 4, message + size)
-                elif data[message] == _CERTIFICATE:
-                    fields.hide(message + 4, message + size)
-                message += size
-        at = end
-    if at < len(data) and not _starts_record(bytes(data[at : at + 5])):
-        fields.hide(at)
+def _hide_messages(fields: PacketFields, at: int, end: int) -> bool:
+    """The handshake messages of a record; does the last go on in the next record, which may then show a name."""
+    data, kind = fields.data, -1
+    while at < min(end, len(data)):
+        kind, message_end = data[at], at + 4 + _number(data, at + 1, 3)
+        if kind == _CLIENT_HELLO:
+            _hide_server_name(fields, at + 4, min(message_end, end))
+        elif kind == _CERTIFICATE:
+            fields.hide(at + 4, min(message_end, end))
+        at = message_end
+    return at > end and kind in (_CLIENT_HELLO, _SERVER_HELLO, _CERTIFICATE)  # else it is likely encrypted
 
 
 def _hide_server_name(fields: PacketFields, at: int, end: int) -> None:
@@ -97,7 +130,7 @@ def _hide_server_name(fields: PacketFields, at: int, end: int) -> None:
     while at + 4 <= end:
         kind, size = _number(data, at, 2), _number(data, at + 2, 2)
         if kind == _SERVER_NAME:
-            fields.hide(at + 4, at + 4 + size)
+            fields.hide(at + 4, min(at + 4 + size, end))
         at += 4 + size
 
 
