@@ -214,6 +214,29 @@ def test_the_loss_asks_only_among_the_labels_of_the_task_and_weighs_rare_ones() 
     assert n.item() == pytest.approx(4, abs=1e-4)
 
 
+def test_another_loss_of_answers_is_another_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "SAVE_EVERY", 2)
+    tasks, steps = TASKS.with_task("kind", KINDS), list[int]()
+
+    def teach(max_step: int, answering: AnsweringConfig) -> None:
+        def cancel(step: str, done: int, total: int) -> None:
+            steps.append(done)
+            if done == max_step:
+                raise JobCancelled("cancelled")
+
+        with pytest.raises(JobCancelled):
+            finetune(
+                random_netgpt(SHAPE), tasks, lambda _: LEARNT[:20], {"kind": LABELS[:20]}, [], {}, QUICK, answering,
+                progress=cancel, checkpoints=tmp_path,
+            )  # fmt: skip
+
+    teach(3, AnsweringConfig(causal_share=0.5))
+    teach(5, AnsweringConfig(causal_share=0.5))
+    assert steps == [1, 2, 3, 3, 4, 5]
+    teach(1, AnsweringConfig())
+    assert steps[6:] == [1]
+
+
 def test_flows_without_a_label_are_left_out() -> None:
     tasks = TASKS.with_task("kind", KINDS)
     with pytest.raises(InputError, match="no flow has a label"):

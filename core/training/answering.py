@@ -92,7 +92,7 @@ def finetune(
         network,
         lambda number: prompts(texts(number), labels) if number else first,
         prompts(held_back, held_back_labels), loss, config, step_name="fine-tuning NetGPT", seed=seed,
-        progress=progress, measure=measure, checkpoints=checkpoints,
+        progress=progress, measure=measure, checkpoints=checkpoints, loss_settings=(answering,),
     )  # fmt: skip
 
 

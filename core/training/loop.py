@@ -86,6 +86,7 @@ def fit(
     progress: Progress,
     measure: Measure,
     checkpoints: Path | None,
+    loss_settings: tuple[object, ...] = (),
 ) -> tuple[NetGpt, History]:
     """Train a copy of a network.
 
@@ -105,6 +106,7 @@ def fit(
         measure: told each entry of the history as it comes.
         checkpoints: folder to save in while training and to resume from; None keeps nothing. What was saved for other
             prompts or settings, or is damaged, is not resumed.
+        loss_settings: what shapes the loss beside the prompts, so that a training under others is not resumed.
 
     Returns:
         The network and its history: step, train_loss (mean since the last entry), held_back_loss (None where nothing
@@ -124,7 +126,7 @@ def fit(
         )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     state = _State(copy.deepcopy(network).to(device).train(), config)
-    fingerprint = _fingerprint(network, first, held_back, config, seed, step_name)
+    fingerprint = _fingerprint(network, first, held_back, config, seed, step_name, *loss_settings)
     if checkpoints is not None and state.read_back(checkpoints, fingerprint):
         for entry in state.history:
             _tell(entry, measure)
