@@ -27,6 +27,7 @@ WHAT_SCORERS_SEE = {
 def write_flow_card(folder: Path, name: str, detector: FlowDetector) -> None:
     """Write the README.md of a bundle of captures."""
     config, facts, history = detector.config, detector.facts_, detector.history_
+    pretrained = facts.get("pretrained", facts)
     shape = detector.encoder_.config
     masked = "masked: addresses, ports, IP id, TTL, checksums, sequence numbers, timestamps"
     lines = [
@@ -34,8 +35,17 @@ def write_flow_card(folder: Path, name: str, detector: FlowDetector) -> None:
         "",
         f"A NetGPT bundle of TinyLogBERT Workbench, written {facts['created_utc']} by code; JSON and safetensors only.",
         "",
-        f"- pre-trained on {facts['n_flows']:,} flows without labels, {facts['n_texts']:,} distinct texts",
-        f"- data (sha256 of texts): `{facts['data_sha256']}`",
+        f"- pre-trained on {pretrained['n_flows']:,} flows without labels, {pretrained['n_texts']:,} distinct texts",
+        f"- data (sha256 of texts): `{pretrained['data_sha256']}`",
+        *(
+            [
+                f"- taught tasks; scorers fitted anew on {facts['n_flows']:,} flows"
+                f"{' labelled benign' if facts['ordinary_only'] else ', all that were given'}, {facts['n_texts']:,} "
+                f"distinct texts (sha256: `{facts['data_sha256']}`)"
+            ]
+            if detector.taught_
+            else []
+        ),
         f"- {shape.n_layers} layers, {shape.hidden_size} wide, {shape.n_heads} heads",
         f"- tokens of {config.unit_bytes} byte; {config.max_packets} packets a flow, "
         f"{config.payload_bytes} bytes of each payload",
@@ -56,10 +66,9 @@ def write_flow_card(folder: Path, name: str, detector: FlowDetector) -> None:
             "nats a token.",
             "",
         ]
-    taught = [task for task in detector.tasks_.tasks if task.labels]
-    if taught:
+    if detector.taught_:
         lines += ["| task | labels |", "|---|---|"]
-        lines += [f"| {_cell(task.name)} | {_cell(', '.join(task.labels))} |" for task in taught]
+        lines += [f"| {_cell(task.name)} | {_cell(', '.join(task.labels))} |" for task in detector.taught_]
         lines.append("")
     total = sum(config.scoring.weights.values())
     lines += ["| scorer | weight |", "|---|---|"]

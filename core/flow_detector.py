@@ -10,6 +10,7 @@ import dataclasses
 import datetime as dt
 import hashlib
 import importlib.metadata
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -29,12 +30,14 @@ from core.scoring.fusion import Fusion
 from core.tokenization.hex_text import MASK, TSK, FlowTokenizer, FlowTokens
 
 if TYPE_CHECKING:
-    from core.networks.answers import Prompt, Tasks
+    from core.networks.answers import Prompt, Task, Tasks
     from core.networks.flow_encoder import EncodedFlows, FlowEncoder
     from core.training.loop import LoopConfig
 
 FORMAT_NUMBER = 1
 LIBRARIES = ("torch", "numpy", "polars")
+DATA_FACTS = ("n_flows", "n_texts", "data_sha256")
+"""What bundle.json says of the flows learnt from; of a taught bundle those of its scorers, beside "pretrained"."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,8 +147,13 @@ class FlowDetector:
         progress: Progress = no_progress,
         checkpoints: Path | None = None,
         measure: Measure = no_measure,
+        *,
+        ordinary: Sequence[bool] | None = None,
     ) -> Self:
         """Fine-tune the network to answer tasks. The scorers are fitted anew on these flows' embeddings.
+
+        What the network answered before is taught again beside the new labels, or it would forget the tasks that it
+        knows (learning without forgetting: Li and Hoiem, arXiv 1606.09282).
 
         Args:
             flows: labelled ones.
@@ -153,6 +161,7 @@ class FlowDetector:
             progress: as for `fit`.
             checkpoints: as for `fit`.
             measure: as for `fit`.
+            ordinary: which flows the scorers learn; None where the labels do not tell, and they learn all.
 
         Raises:
             InputError: no flow has a label.
@@ -160,15 +169,17 @@ class FlowDetector:
         """
         from core.training.answering import AnsweringConfig, finetune
 
+        started = dt.datetime.now(dt.UTC)
         tasks = self.tasks_
         for name, values in labels.items():
             tasks = tasks.with_task(name, sorted({value for value in values if value is not None}))
+        known = {task.name: self.answer(flows, task.name, progress)["answer"].to_list() for task in self.taught_}
         texts = [self.tokenizer_.encode(flow) for flow in flows]
         held_back = self._held_back(texts)
         kept, held = (np.flatnonzero(rows).tolist() for rows in (~held_back, held_back))
 
         def part(rows: list[int]) -> dict[str, list[str | None]]:
-            return {name: [values[row] for row in rows] for name, values in labels.items()}
+            return {name: [values[row] for row in rows] for name, values in (known | dict(labels)).items()}
 
         network, _ = finetune(
             self.encoder_.network,
@@ -186,13 +197,23 @@ class FlowDetector:
         )
         self.tasks_ = tasks
         self._use(network)
-        distinct, _, counts = self._distinct(flows)
+        learnt = list(flows) if ordinary is None else list(itertools.compress(flows, ordinary))
+        distinct, _, counts = self._distinct(learnt)
         batch = self._batch(distinct, counts, progress)
         self.fusion_, _ = fit_scorers(self.scorers_, self.config.scoring, batch, self._held_back(distinct), progress)
-        self.facts_["threshold"] = self.threshold_
+        pretrained = self.facts_.get("pretrained", {name: self.facts_[name] for name in DATA_FACTS})
+        facts = self._facts(learnt, distinct, started)
+        if ordinary is None:  # among them may be floods, beside which no rate would be a burst
+            facts["burst"] = self.facts_.get("burst", LEAST_RATE)
+        self.facts_ = facts | {"pretrained": pretrained, "ordinary_only": ordinary is not None}
         return self
 
     # ------------------------------------------------------------------ judge
+
+    @property
+    def taught_(self) -> list[Task]:
+        """The tasks that it answers."""
+        return [task for task in self.tasks_.tasks if task.labels]
 
     @property
     def threshold_(self) -> float:
@@ -291,7 +312,7 @@ class FlowDetector:
             self.tasks_.save(part)
             self.encoder_.network.save(part)
             described = {"format": FORMAT_NUMBER, "kind": CAPTURES, "config": dataclasses.asdict(self.config)}
-            tasks = {task.name: task.labels for task in self.tasks_.tasks if task.labels}
+            tasks = {task.name: task.labels for task in self.taught_}
             write_bundle(part, described | self.facts_ | {"tasks": tasks, "history": self.history_})
 
     @classmethod

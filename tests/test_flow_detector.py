@@ -82,13 +82,30 @@ def test_bundles_of_logs_and_captures_are_told_apart(detector: FlowDetector, tmp
         FlowDetector.load(tmp_path / "logs")
 
 
-def test_taught_a_task_it_answers(tmp_path: Path) -> None:
-    questions, answers = ([flow_of(packets_of(number)[way]) for number in range(8)] for way in (0, 1))
-    flows, labels = questions + answers, ["asked"] * 8 + ["told"] * 8
-    taught = FlowDetector(dataclasses.replace(TINY, max_steps=15)).fit(flows).teach(flows, {"kind": labels})
+def test_taught_a_task_it_answers_and_still_does_when_taught_another(tmp_path: Path) -> None:
+    questions, answers = ([flow_of(packets_of(number)[way]) for number in range(4)] for way in (0, 1))
+    flows, labels = questions + answers, ["asked"] * 4 + ["told"] * 4
+    taught = FlowDetector(config := dataclasses.replace(TINY, preset="tiny")).fit(flows)
+    taught.config = dataclasses.replace(config, max_steps=18)
+    learnt = {name: taught.facts_[name] for name in ("n_flows", "n_texts", "data_sha256")}
+    taught.facts_["burst"] = 15.0
+    taught.teach(flows, {"kind": labels})
+    assert {name: taught.facts_[name] for name in learnt} == learnt  # all of them again
+    assert taught.facts_["burst"] == 15.0
     found = taught.answer(flows, "kind")
     assert found["answer"].to_list() == labels
     assert found["probability"].is_between(0.5, 1).all()
+
+    strange = [flow_of(udp(("192.0.2.1", 5), ("192.0.2.2", 13), bytes(range(first, 190)))) for first in range(128, 132)]
+    attack = ["no"] * 8 + ["yes"] * 4
+    taught.teach([*flows, *strange], {"attack": attack}, ordinary=[label == "no" for label in attack])
+    assert taught.answer([*flows, *strange], "attack")["answer"].to_list() == attack
+    found = taught.answer(flows, "kind")
+    assert found["answer"].to_list() == labels
+    assert {name: taught.facts_[name] for name in learnt} == learnt  # the strange ones are no part of it
+    assert taught.facts_["pretrained"] == learnt
+    assert taught.facts_["burst"] == 24.0  # three times their eight a second
+    assert taught.score(strange)["is_anomaly"].to_list() == [1] * 4
     taught.save(tmp_path / "t")
     assert FlowDetector.load(tmp_path / "t").answer(flows, "kind").equals(found)
     with pytest.raises(WorkbenchError, match="has a task 'kind' already"):
@@ -119,18 +136,30 @@ def capture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return write_capture(tmp_path)
 
 
+@pytest.fixture
+def model(detector: FlowDetector, capture: Path, tmp_path: Path) -> str:
+    """The name of a model where the commands look for one."""
+    detector.save(tmp_path / "models" / "t")
+    return "t"
+
+
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, ["traffic", *map(str, arguments)])
 
 
 def test_from_capture_to_answers(capture: Path, tmp_path: Path) -> None:
+    capture.write_bytes(capture.read_bytes()[:-1])
+    cut = f"note: the capture is cut inside this packet: 1, the first at packet 60 of {capture}\n"
     result = run("pretrain", capture, "--name", "t", "--max-steps", 2)
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("t: 30 flows, 20 distinct texts, threshold ")
+    assert result.stdout.startswith("t: 30 flows, 21 distinct texts, threshold ")
+    assert result.stderr == cut
     assert "| knn |" in (tmp_path / "models" / "t" / "README.md").read_text()
 
     output = tmp_path / "out.csv"
-    told = json.loads(run("score", capture, "--model", "t", "--output", output, "--json").stdout)
+    result = run("score", capture, "--model", "t", "--output", output, "--json")
+    assert result.stderr == cut
+    told = json.loads(result.stdout)
     rows = pl.read_csv(output)
     assert told["n_flows"] == len(rows) == 30
     assert told["n_flagged"] == rows["is_anomaly"].sum()
@@ -143,18 +172,25 @@ def test_from_capture_to_answers(capture: Path, tmp_path: Path) -> None:
         "finetune", capture, "--labels", labels, "--task", "parity", "--model", "t", "--name", "u", "--max-steps", 2
     )
     assert result.exit_code == 0, result.output
-    assert "parity: benign, even" in result.stdout
+    assert result.stdout.startswith("u: 14 flows, ") and "parity: benign, even" in result.stdout
+    assert result.stderr == cut
+    card = (tmp_path / "models" / "u" / "README.md").read_text()
+    assert "- pre-trained on 30 flows without labels, 21 distinct texts" in card
+    assert "- taught tasks; scorers fitted anew on 14 flows labelled benign, " in card
 
     answered = tmp_path / "answers.parquet"
     result = run("classify", capture, "--model", "u", "--task", "parity", "--output", answered, "--json")
     assert sum(json.loads(result.stdout).values()) == 30
+    assert result.stderr == cut
     assert pl.read_parquet(answered)["parity_probability"].is_between(0.5, 1).all()
     of_task = json.loads(run("evaluate", capture, "--labels", labels, "--model", "u", "--task", "parity").stdout)
     assert of_task["n"] == 29 and of_task["n_unlabelled"] == 1 and set(of_task["f1"]) == {"benign", "even"}
-    of_score = json.loads(run("evaluate", capture, "--labels", labels, "--model", "u").stdout)
+    result = run("evaluate", capture, "--labels", labels, "--model", "u")
+    assert result.stderr == cut
+    of_score = json.loads(result.stdout)
     assert of_score["n_abnormal"] == 15 and 0 <= of_score["roc_auc"] <= 1
     shown = run("score", capture, "--model", "u", "--output", output)
-    assert shown.exit_code == 0 and shown.stdout.startswith("60 packets, 30 flows, ")
+    assert shown.exit_code == 0 and shown.stdout.startswith("59 packets, 30 flows, ")
     assert set(pl.read_csv(output)["parity"]) <= {"benign", "even"}
 
 
@@ -175,6 +211,56 @@ def test_mistakes_are_told_in_one_line(capture: Path, tmp_path: Path) -> None:
     labels.write_text("protocol,source,source_port,destination,destination_port,label\ntcp,a,1,b,2,x\n")
     assert "names none of the 30 flows" in refused("evaluate", capture, "--labels", labels, "--model", "t")
     assert "no task 'application'" in refused("classify", capture, "--model", "t", "--task", "application")
+
+
+@pytest.mark.parametrize("task", ["protocol", "knn", "score", "context", "flow_no", "size_1", " ", "is_anomaly"])
+def test_a_task_named_as_a_column_is_refused_before_anything_is_read(model: str, task: str) -> None:
+    result = run("finetune", "nowhere.pcap", "--labels", "nowhere.csv", "--task", task, "--model", model, "--name", "u")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"error: no task can be called {task!r}: its answers need columns that scored flows do not have already; "
+        "choose another name\n"
+    )
+
+
+@pytest.mark.parametrize("command", [["score"], ["flows"], ["classify", "--model", "t", "--task", "kind"]])
+def test_where_results_cannot_go_is_said_before_the_work(command: list[str], tmp_path: Path) -> None:
+    result = run(*command, "nowhere.pcap", "--output", tmp_path / "nowhere" / "out.csv")
+    assert result.exit_code == 1 and "there is no folder" in result.stderr
+    capture = write_capture(tmp_path).rename(tmp_path / "capture.csv")
+    result = run(*command, capture, "--output", capture)
+    assert result.exit_code == 1 and "it is what is read" in result.stderr
+
+
+def test_steps_of_teaching_are_its_own(model: str, capture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taught: list[FlowDetector] = []
+    monkeypatch.setattr(FlowDetector, "teach", lambda detector, *_, **__: taught.append(detector))
+    labels = capture.with_name("flows.csv")
+    run("flows", capture, "--output", labels)
+    for steps in ((), ("--max-steps", 7)):
+        result = run(
+            "finetune", capture, "--labels", labels, "--column", "source_port", "--task", "port", "--model", model,
+            "--name", "u", *steps,
+        )  # fmt: skip
+        assert result.exit_code == 0, result.output
+    assert TINY.max_steps == 3
+    assert [detector.config.max_steps for detector in taught] == [300, 7]
+
+
+def test_labels_that_contradict_each_other_are_told(model: str, capture: Path) -> None:
+    labels = capture.with_name("labels.csv")
+    rows = [f"udp,192.0.2.1,{40_000 + number},192.0.2.2,13," for number in range(4)]
+    labels.write_text(
+        "protocol,source,source_port,destination,destination_port,label\n"
+        + "".join(f"{row}{label}\n" for row, label in zip([*rows, rows[0]], "01011", strict=True))
+    )
+    result = run("evaluate", capture, "--labels", labels, "--model", model)
+    assert result.stderr == (
+        f"note: {labels}: 1 flows are named by rows whose labels differ, and got none; add the column first_utc of: "
+        "traffic flows --output\n"
+    )
+    found = json.loads(result.stdout)
+    assert (found["n"], found["n_abnormal"], found["n_unlabelled"]) == (3, 2, 27)
 
 
 def test_cancelled_leaves_nothing(capture: Path, tmp_path: Path) -> None:

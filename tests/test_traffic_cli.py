@@ -77,7 +77,7 @@ def test_many_reasons_are_cut_short(tmp_path: Path) -> None:
     path = tmp_path / "a.pcap"
     path.write_bytes(pcap([bytes(12) + bytes((7, kind)) + bytes(50) for kind in range(25)]))
     notes = run(path).stderr.splitlines()[1:]
-    assert (len(notes), notes[-1]) == (21, "note: 5 more reasons; --json lists them")
+    assert (len(notes), notes[-1]) == (21, "note: 5 more reasons; python -m core traffic flows --json lists them")
     assert len(json.loads(run(path, "--json").stdout)["left_out"]) == 25
 
 
@@ -94,6 +94,16 @@ def test_cells_that_a_spreadsheet_would_run_are_neutralized(tmp_path: Path, monk
     Path("=1+1").write_bytes(pcap([DATAGRAM]))
     assert run("=1+1", "--output", "out.csv").exit_code == 0
     assert Path("out.csv").read_text().splitlines()[1].startswith("'=1+1,udp,")
+
+
+def test_a_name_that_is_no_text_is_written_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = os.fsdecode(b"a\xff.pcap")
+    Path(name).write_bytes(pcap([DATAGRAM, ARP]))
+    result = run(name, "--output", "out.csv")
+    assert result.exit_code == 0, result.output
+    assert "the first at packet 2 of a\N{REPLACEMENT CHARACTER}.pcap" in result.stderr
+    assert Path("out.csv").read_text("utf-8").splitlines()[1].startswith("a\N{REPLACEMENT CHARACTER}.pcap,udp,")
 
 
 def test_times_that_no_calendar_has_are_left_out() -> None:
@@ -116,7 +126,8 @@ def test_a_capture_without_times_has_none(suffix: str, tmp_path: Path) -> None:
     [
         (["nowhere.pcap"], 1, "error: nowhere.pcap: there is no such file"),
         ([__file__], 1, "this is not a packet capture"),
-        ([SAMPLE, "--output", "flows.txt"], 1, "flows.txt: results are written to a file named *.csv"),
+        ([SAMPLE, "--output", "flows.txt"], 1, "flows.txt: results are written as .csv, .jsonl, .parquet"),
+        ([SAMPLE, "--output", "nowhere/flows.csv"], 1, "nowhere/flows.csv: there is no folder"),
         ([], 2, "Missing argument 'CAPTURE...'"),
     ],
 )

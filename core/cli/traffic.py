@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from core.cli.terminal import print_json, printable, progress_line
+from core.config import TrafficConfig
 
 if TYPE_CHECKING:
     import polars as pl
 
     from core.workbench import FlowModelInfo
-
-SHOWN_REASONS = 20
 
 
 @click.group()
@@ -32,8 +31,9 @@ def flows(captures: tuple[str, ...], output: Path | None, as_json: bool) -> None
     """Group packets into bidirectional flows; print them, or write them with their statistics."""
     from core import workbench
 
-    show = None if as_json or output else _print_flows
-    info = workbench.flows(captures, output, progress=progress_line(), show=show)
+    workbench.check_outputs(output, inputs=captures)
+    note, show = _notes(), None if as_json or output else _print_flows
+    info = workbench.flows(captures, output, progress=progress_line(), show=show, note=note)
     if as_json:
         print_json(dataclasses.asdict(info))
         return
@@ -41,11 +41,6 @@ def flows(captures: tuple[str, ...], output: Path | None, as_json: bool) -> None
         f"{info.n_packets:,} packets, {info.n_in_flows:,} of them in {info.n_flows:,} flows; {info.seconds:.1f} s",
         err=show is not None,
     )
-    for reason, count in list(info.left_out.items())[:SHOWN_REASONS]:
-        first = next(left for left in info.first_left_out if left.reason == reason)
-        click.echo(f"note: {reason}: {count:,}, the first at packet {first.position:,} of {first.source}", err=True)
-    if len(info.left_out) > SHOWN_REASONS:
-        click.echo(f"note: {len(info.left_out) - SHOWN_REASONS:,} more reasons; --json lists them", err=True)
 
 
 def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -53,7 +48,11 @@ def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
         [
             click.option("--name", required=True, help="Name of the model; an older one of that name is replaced."),
             click.option(
-                "--max-steps", type=click.IntRange(1), help="Of training at most; it stops early (default 300)."
+                "--max-steps",
+                type=click.IntRange(1),
+                default=TrafficConfig.max_steps,
+                show_default=True,
+                help="Of training at most; it stops early.",
             ),
             click.option("--json", "as_json", is_flag=True, help="For machines."),
         ]
@@ -78,17 +77,15 @@ def pretrain(
     raw: bool,
     seed: int,
     name: str,
-    max_steps: int | None,
+    max_steps: int,
     as_json: bool,
 ) -> None:
     """Learn from CAPTUREs without labels: a NetGPT and its scorers, saved as a model."""
     from core import workbench
-    from core.config import TrafficConfig
 
-    config = TrafficConfig(preset=preset, unit_bytes=int(unit_bytes), masked=not raw, seed=seed)
-    if max_steps is not None:
-        config = dataclasses.replace(config, max_steps=max_steps)
-    _tell(workbench.pretrain(captures, name, config, progress_line()), as_json)
+    config = TrafficConfig(preset=preset, unit_bytes=int(unit_bytes), masked=not raw, seed=seed, max_steps=max_steps)
+    note = _notes()
+    _tell(workbench.pretrain(captures, name, config, progress_line(), note=note), as_json)
 
 
 @traffic.command()
@@ -107,13 +104,14 @@ def finetune(
     task: str,
     model: str,
     name: str,
-    max_steps: int | None,
+    max_steps: int,
     as_json: bool,
 ) -> None:
     """Teach a model a task from labelled flows of CAPTUREs."""
     from core import workbench
 
-    info = workbench.finetune(captures, labels, model, name, task, column, max_steps, progress_line())
+    note = _notes()
+    info = workbench.finetune(captures, labels, model, name, task, column, max_steps, progress_line(), note=note)
     _tell(info, as_json)
 
 
@@ -127,8 +125,11 @@ def score(captures: tuple[str, ...], model: str | None, alone: bool, output: Pat
     """Score flows without labels; print them, or write them with every scorer and answer."""
     from core import workbench
 
-    show = None if as_json or output else _print_scores
-    info = workbench.score_flows(captures, model, output, progress=progress_line(), show=show, context=not alone)
+    workbench.check_outputs(output, inputs=captures)
+    note, show = _notes(), None if as_json or output else _print_scores
+    info = workbench.score_flows(
+        captures, model, output, progress=progress_line(), show=show, context=not alone, note=note
+    )
     if as_json:
         print_json(dataclasses.asdict(info))
         return
@@ -149,8 +150,9 @@ def classify(captures: tuple[str, ...], model: str, task: str, output: Path | No
     """Answer a task for every flow: its class and the probability."""
     from core import workbench
 
-    show = None if as_json or output else lambda rows: _print_answers(rows, task)
-    counts = workbench.classify_flows(captures, model, task, output, progress=progress_line(), show=show)
+    workbench.check_outputs(output, inputs=captures)
+    note, show = _notes(), None if as_json or output else lambda rows: _print_answers(rows, task)
+    counts = workbench.classify_flows(captures, model, task, output, progress=progress_line(), show=show, note=note)
     if as_json:
         print_json(counts)
         return
@@ -171,7 +173,20 @@ def evaluate(captures: tuple[str, ...], labels: Path, column: str, model: str, t
     """Measure a model on labelled flows; one JSON object."""
     from core import workbench
 
-    print_json(workbench.evaluate_flows(captures, labels, model, task, column, progress_line(), context=not alone))
+    note, line = _notes(), progress_line()
+    print_json(workbench.evaluate_flows(captures, labels, model, task, column, line, context=not alone, note=note))
+
+
+def _notes() -> Callable[[str], None]:
+    """Takes notes and writes them to standard error when the command ends, well or not."""
+    notes: list[str] = []
+
+    def write() -> None:
+        for note in notes:
+            click.echo(f"note: {printable(note)}", err=True)
+
+    click.get_current_context().call_on_close(write)
+    return notes.append
 
 
 def _tell(info: FlowModelInfo, as_json: bool) -> None:

@@ -19,6 +19,7 @@ from typing import Any, cast
 import numpy as np
 import zstandard
 
+from core.display import path_text
 from core.errors import InputError
 from core.ingest.files import decompressed, opened
 from core.records import Progress, Rejection, no_progress
@@ -121,7 +122,7 @@ def read_blocks(path: str | Path, counts: CaptureCounts, progress: Progress = no
 
 def capture_name(path: str | Path) -> str:
     """What a capture is called in flows and messages."""
-    return "standard input" if str(path) == "-" else str(path)
+    return "standard input" if str(path) == "-" else path_text(path)
 
 
 class _Window:

@@ -20,7 +20,7 @@ from core.bundle_folder import CAPTURES, read_bundle
 from core.bundles import bundle_folders, model_folder
 from core.cards import write_flow_card
 from core.config import FlowConfig, TrafficConfig, models_folder
-from core.errors import BundleError, InputError
+from core.errors import BundleError, WorkbenchError
 from core.evaluate import Labelled, answer_metrics, report
 from core.flow_detector import FORMAT_NUMBER, FlowDetector, JudgedFlows
 from core.ingest.flow_labels import FlowLabels
@@ -28,9 +28,10 @@ from core.ingest.flows import read_flows
 from core.ingest.pcap import CaptureCounts
 from core.records import Flow, Measure, Progress, no_measure, no_progress
 from core.scoring.context import CONTEXT
+from core.store.flow_runs import FLOW_NO
 from core.store.result_file import ResultFile
 from core.workbench.models import check_model_name
-from core.workbench.traffic import flow_parts, flow_rows
+from core.workbench.traffic import Note, flow_parts, flow_rows, no_note, note_left_out
 
 BENIGN = ("0", "benign", "normal", "background")
 ODDITY = "oddity:"
@@ -44,7 +45,7 @@ class FlowModelInfo:
     Attributes:
         name: of its folder.
         path: of its folder.
-        n_flows: flows it learnt from, without labels.
+        n_flows: flows its scorers learnt from, without labels.
         n_texts: distinct texts among them.
         tasks: what it was taught, task to labels.
         threshold: its own, 0 to 1.
@@ -104,6 +105,7 @@ def pretrain(
     progress: Progress = no_progress,
     checkpoints: Path | None = None,
     measure: Measure = no_measure,
+    note: Note = no_note,
 ) -> FlowModelInfo:
     """Learn from captures without labels and save the bundle; an older one of that name is replaced.
 
@@ -111,7 +113,7 @@ def pretrain(
         WorkbenchError: a bad name, input or setting.
     """
     check_model_name(name)
-    found = list(read_flows(captures, FlowConfig(), progress))
+    found = _read(captures, progress, note)
     detector = FlowDetector(config).fit(found, progress, checkpoints, measure)
     return _saved(detector, name)
 
@@ -123,35 +125,51 @@ def finetune(
     name: str,
     task: str,
     column: str = "label",
-    max_steps: int | None = None,
+    max_steps: int = TrafficConfig.max_steps,
     progress: Progress = no_progress,
     checkpoints: Path | None = None,
     measure: Measure = no_measure,
+    note: Note = no_note,
 ) -> FlowModelInfo:
     """Teach a bundle a task from labelled flows, and save it under a name.
+
+    Where some labels are BENIGN or begin with "oddity:", its scorers learn these flows alone, else all of them.
 
     Args:
         captures: their flows.
         labels: a CSV (core/ingest/flow_labels.py).
         model: to start from, by name or folder.
         name: of the bundle that is saved.
-        task: name of the task, such as "application" or "attack".
+        task: name of the task, such as "application" or "attack"; no column of scored flows.
         column: of the CSV.
-        max_steps: of fine-tuning; None as the bundle was trained.
+        max_steps: of fine-tuning.
         progress: told the steps; may raise JobCancelled.
         checkpoints: folder where training leaves off and resumes, or None.
         measure: told the losses of training.
+        note: told what was left out of the captures and the labels.
 
     Raises:
         WorkbenchError: a bad name, input or setting, or no flow has a label.
     """
     check_model_name(name)
     detector = load_flow_model(model)
-    if max_steps is not None:
-        detector.config = dataclasses.replace(detector.config, max_steps=max_steps)
-    found = list(read_flows(captures, FlowConfig(), progress))
-    detector.teach(found, {task: _labels(labels, column, found)}, progress, checkpoints, measure)
+    _check_task_name(detector, task)
+    detector.config = dataclasses.replace(detector.config, max_steps=max_steps)
+    found = _read(captures, progress, note)
+    truth = _labels(labels, column, found, note)
+    benign = [label is not None and not _is_attack(label) for label in truth]
+    detector.teach(found, {task: truth}, progress, checkpoints, measure, ordinary=benign if any(benign) else None)
     return _saved(detector, name)
+
+
+def _check_task_name(detector: FlowDetector, task: str) -> None:
+    """Its answers become two columns of scored flows."""
+    columns = {FLOW_NO, *judged_rows(detector, [], detector.judge([], context=True)).columns}
+    if not task.strip() or columns & set(_answer_columns(task)):
+        raise WorkbenchError(
+            f"no task can be called {task!r}: its answers need columns that scored flows do not have already; "
+            "choose another name"
+        )
 
 
 def score_flows(
@@ -163,6 +181,7 @@ def score_flows(
     show: Callable[[pl.DataFrame], None] | None = None,
     *,
     context: bool = True,
+    note: Note = no_note,
 ) -> FlowScoreInfo:
     """Score the flows of captures without labels, a row each, in the order they end.
 
@@ -178,6 +197,7 @@ def score_flows(
         show: given the rows in parts.
         context: raise the score of a flow whose source has other unusual flows, or too many a second, among the 10,000
             that ended with it (FlowDetector.judge). Without it each flow is judged alone.
+        note: told why packets joined no flow.
 
     Raises:
         WorkbenchError: input, bundle or output cannot be used.
@@ -185,12 +205,13 @@ def score_flows(
     started = time.monotonic()
     counts, n_flows, n_flagged = CaptureCounts(), 0, 0
     flows = read_flows(captures, FlowConfig(), progress, counts)
-    if model is None:
-        found = list(flows)
-        detector, flows = FlowDetector(config).fit(found, progress, on_itself=True), iter(found)
-    else:
-        detector = load_flow_model(model)
     with ExitStack() as stack:
+        stack.callback(note_left_out, counts, note)
+        if model is None:
+            found = list(flows)
+            detector, flows = FlowDetector(config).fit(found, progress, on_itself=True), iter(found)
+        else:
+            detector = load_flow_model(model)
         file = stack.enter_context(ResultFile(output)) if output else None
         for part in itertools.chain([[]], flow_parts(flows)):  # the empty one first: a header even of nothing
             rows = judged_rows(detector, part, detector.judge(part, progress, context=context), progress)
@@ -211,6 +232,7 @@ def classify_flows(
     output: Path | None = None,
     progress: Progress = no_progress,
     show: Callable[[pl.DataFrame], None] | None = None,
+    note: Note = no_note,
 ) -> dict[str, int]:
     """Answer a task for every flow of captures.
 
@@ -221,6 +243,7 @@ def classify_flows(
         output: a file *.csv, *.jsonl or *.parquet: what `flow_rows` gives, <task> and <task>_probability.
         progress: told bytes read and flows done.
         show: given the rows in parts.
+        note: told why packets joined no flow.
 
     Returns:
         Label to flows, the most first.
@@ -229,10 +252,11 @@ def classify_flows(
         WorkbenchError: input, bundle, task or output cannot be used.
     """
     detector = load_flow_model(model)
-    found: Counter[str] = Counter()
+    counts, found = CaptureCounts(), Counter[str]()
     with ExitStack() as stack:
+        stack.callback(note_left_out, counts, note)
         file = stack.enter_context(ResultFile(output)) if output else None
-        for part in itertools.chain([[]], flow_parts(read_flows(captures, FlowConfig(), progress))):
+        for part in itertools.chain([[]], flow_parts(read_flows(captures, FlowConfig(), progress, counts))):
             rows = pl.concat([flow_rows(part), _answered(detector, part, task, progress)], how="horizontal")
             found.update(rows[task].to_list())
             if file:
@@ -251,6 +275,7 @@ def evaluate_flows(
     progress: Progress = no_progress,
     *,
     context: bool = True,
+    note: Note = no_note,
 ) -> dict[str, Any]:
     """Measure a bundle on labelled flows, each counted once.
 
@@ -263,6 +288,7 @@ def evaluate_flows(
         column: of the CSV.
         progress: told bytes read and flows done.
         context: as for `score_flows`.
+        note: told what was left out of the captures and the labels.
 
     Returns:
         Of a task what `core.evaluate.answer_metrics` gives, of the score what `core.evaluate.report` gives; with model,
@@ -272,8 +298,8 @@ def evaluate_flows(
         WorkbenchError: input or bundle cannot be used, or no flow has a label.
     """
     detector = load_flow_model(model)
-    found = list(read_flows(captures, FlowConfig(), progress))
-    truth = _labels(labels, column, found)
+    found = _read(captures, progress, note)
+    truth = _labels(labels, column, found, note)
     kept = [row for row, label in enumerate(truth) if label is not None]
     flows, given = [found[row] for row in kept], [str(truth[row]) for row in kept]
     head = {"model": model, "task": task, "n_unlabelled": len(found) - len(kept)}
@@ -285,7 +311,7 @@ def evaluate_flows(
     kinds = np.array(["" if label.lower() in BENIGN else label for label in given])
     labelled = Labelled(
         text_ids=rows.select(pl.struct(pl.all()).rank("dense"))[:, 0].to_numpy().astype(np.int64),
-        labels=((kinds != "") & ~np.char.startswith(kinds, ODDITY)).astype(np.int8),
+        labels=np.array([_is_attack(label) for label in given], np.int8),
         kinds=kinds,
         lines=np.ones(len(rows)),
         fused=rows["score"].to_numpy(),
@@ -294,11 +320,23 @@ def evaluate_flows(
     return head | report(labelled, detector.threshold_, detector.config.seed)
 
 
-def _labels(path: Path, column: str, flows: Sequence[Flow]) -> list[str | None]:
-    labels = FlowLabels(path, column).of(flows)
-    if not any(labels):
-        raise InputError(f"{path}: names none of the {len(flows):,} flows; write one with: traffic flows --output")
-    return labels
+def _read(captures: Sequence[str | Path], progress: Progress, note: Note) -> list[Flow]:
+    counts = CaptureCounts()
+    found = list(read_flows(captures, FlowConfig(), progress, counts))
+    note_left_out(counts, note)
+    return found
+
+
+def _labels(path: Path, column: str, flows: Sequence[Flow], note: Note) -> list[str | None]:
+    labels = FlowLabels(path, column)
+    found = labels.of(flows)
+    if labels.n_contradicted:
+        note(f"{path}: {labels.contradiction}")
+    return found
+
+
+def _is_attack(label: str) -> bool:
+    return label.lower() not in BENIGN and not label.startswith(ODDITY)
 
 
 def judged_rows(
@@ -307,15 +345,17 @@ def judged_rows(
     """Rows of flows with their scores and answers."""
     scores = [name for name in ("score", "is_anomaly", CONTEXT) if name in judged.scores.columns]
     parts = [flow_rows(flows), judged.scores.select(*scores, *detector.scorers_)]
-    for task in detector.tasks_.tasks:
-        if task.labels:
-            parts.append(_answered(detector, flows, task.name, progress))
+    parts += [_answered(detector, flows, task.name, progress) for task in detector.taught_]
     return pl.concat(parts, how="horizontal")
 
 
 def _answered(detector: FlowDetector, flows: Sequence[Flow], task: str, progress: Progress) -> pl.DataFrame:
     answered = detector.answer(flows, task, progress)
-    return answered.rename({"answer": task, "probability": f"{task}_probability"})
+    return answered.rename(dict(zip(answered.columns, _answer_columns(task), strict=True)))
+
+
+def _answer_columns(task: str) -> tuple[str, str]:
+    return task, f"{task}_probability"
 
 
 def _saved(detector: FlowDetector, name: str) -> FlowModelInfo:

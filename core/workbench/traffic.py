@@ -12,15 +12,18 @@ from pathlib import Path
 import polars as pl
 
 from core.config import FlowConfig
-from core.ingest.flow_labels import PROTOCOLS
+from core.ingest.flow_labels import PROTOCOLS, calendar_times
 from core.ingest.flows import flow_statistics, read_flows
 from core.ingest.frames import TCP
 from core.ingest.pcap import CaptureCounts
 from core.records import Flow, Progress, Rejection, no_progress
 from core.store.result_file import ResultFile
 
+Note = Callable[[str], None]
+"""Told, a sentence each, what a user should know of the captures and labels that were read."""
+
 ROWS_AT_ONCE = 10_000
-_YEAR_10000 = 253_402_300_800  # seconds; a damaged capture may name times that no calendar has
+SHOWN_REASONS = 20
 _KEY: dict[str, type[pl.DataType]] = {
     "capture": pl.String, "protocol": pl.String, "source": pl.String, "source_port": pl.Int64,
     "destination": pl.String, "destination_port": pl.Int64, "first_utc": pl.Float64, "last_utc": pl.Float64,
@@ -29,6 +32,10 @@ _KEY: dict[str, type[pl.DataType]] = {
 _NOTHING = Flow((TCP, "", 0, "", 0), "", 0.0, 0.0, 0, 0, 0, 0, ())
 _STATISTICS: dict[str, type[pl.DataType]] = dict.fromkeys(flow_statistics(_NOTHING), pl.Float64)
 _WHOLE = pl.selectors.matches(r"^(packets|bytes)_(for|back)ward$|^\w+_packets$|^size_\d+$")
+
+
+def no_note(sentence: str) -> None:
+    """The notes of work nobody watches."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,7 @@ def flows(
     config: FlowConfig | None = None,
     progress: Progress = no_progress,
     show: Callable[[pl.DataFrame], None] | None = None,
+    note: Note = no_note,
 ) -> FlowsInfo:
     """Group the packets of captures into flows, a row each, in the order they end.
 
@@ -67,6 +75,7 @@ def flows(
         config: timeouts and limits.
         progress: told the bytes read.
         show: given the rows in parts, as `flow_rows` makes them.
+        note: told why packets joined no flow.
 
     Raises:
         WorkbenchError: a file is no capture, or the output cannot be written.
@@ -85,6 +94,7 @@ def flows(
                 file.write(rows)
             if show:
                 show(rows)
+    note_left_out(counts, note)
     return FlowsInfo(
         n_packets=counts.packets,
         n_in_flows=counts.in_flows,
@@ -93,6 +103,15 @@ def flows(
         first_left_out=counts.first,
         seconds=time.monotonic() - started,
     )
+
+
+def note_left_out(counts: CaptureCounts, note: Note) -> None:
+    """Note why packets joined no flow, or a capture ended early: a reason each, the most frequent first."""
+    for reason, count in counts.reasons.most_common(SHOWN_REASONS):
+        first = next(left for left in counts.first if left.reason == reason)
+        note(f"{reason}: {count:,}, the first at packet {first.position:,} of {first.source}")
+    if (more := len(counts.reasons) - SHOWN_REASONS) > 0:
+        note(f"{more:,} more reasons; python -m core traffic flows --json lists them")
 
 
 def flow_parts(found: Iterator[Flow]) -> Iterator[list[Flow]]:
@@ -114,6 +133,4 @@ def flow_rows(flows: Iterable[Flow]) -> pl.DataFrame:
         for flow in flows
     ]  # fmt: skip
     table = pl.DataFrame(rows, schema=_KEY | _STATISTICS, orient="row")
-    seconds = pl.col("first_utc", "last_utc")
-    known = pl.when(seconds.is_between(0, _YEAR_10000, closed="none")).then(seconds)
-    return table.with_columns((known * 1e6).round().cast(pl.Int64).cast(pl.Datetime("us")), _WHOLE.cast(pl.Int64))
+    return table.with_columns(calendar_times(pl.col("first_utc", "last_utc")), _WHOLE.cast(pl.Int64))
