@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.cli.terminal import print_json, printable, progress_line
+from core.cli.terminal import print_json, printable, progress_line, say
 from core.cli.traffic import traffic
 from core.errors import JobCancelled, WorkbenchError
 
@@ -34,12 +34,12 @@ class _Group(click.Group):
         try:
             return super().invoke(context)
         except WorkbenchError as error:
-            click.echo(f"error: {printable(str(error))}", err=True)
+            say(f"error: {printable(str(error))}", err=True)
             context.exit(1)
         except BrokenPipeError:
             raise  # the reader of a pipe has gone, as `head` does: click ends without a word
         except OSError as error:
-            click.echo(f"error: {printable(str(error.filename or 'the disk'))}: {error.strerror or error}", err=True)
+            say(f"error: {printable(str(error.filename or 'the disk'))}: {error.strerror or error}", err=True)
             context.exit(1)
 
 
@@ -97,7 +97,7 @@ def train(logs: tuple[str, ...], name: str, as_json: bool, **options: Any) -> No
     if as_json:
         print_json(dataclasses.asdict(info))
     else:
-        click.echo(
+        say(
             f"{info.name}: {info.n_lines:,} lines, {info.n_texts:,} distinct texts, "
             f"threshold {info.threshold:.4f}; saved in {info.path}"
         )
@@ -135,12 +135,12 @@ def score(
     if as_json:
         print_json({**dataclasses.asdict(info), "n_flagged": flagged})
         return
-    click.echo(
+    say(
         f"{printable(info.name)}: {info.n_lines:,} lines, {info.n_texts:,} distinct texts, {flagged:,} flagged "
         f"({flagged / info.n_lines:.2%}) at {info.threshold:.4f}; {info.seconds:.1f} s; run {info.run_id}"
     )
     for note in info.notes:
-        click.echo(f"note: {printable(note)}", err=True)
+        say(f"note: {printable(note)}", err=True)
 
 
 @main.command()
@@ -177,11 +177,11 @@ def models(as_json: bool) -> None:
         return
     for info in found:
         line = f"{info.n_lines:,} lines, {info.n_texts:,} texts, threshold {info.threshold:.4f}, {info.created_utc}"
-        click.echo(printable(f"{info.name}\t{info.error or line}"))
+        say(f"{printable(info.name)}\t{printable(info.error or line)}")
     for flow_info in of_captures:
-        click.echo(printable(f"{flow_info.name}\t{flow_info.n_flows:,} flows, threshold {flow_info.threshold:.4f}"))
+        say(f"{printable(flow_info.name)}\t{flow_info.n_flows:,} flows, threshold {flow_info.threshold:.4f}")
     if not found and not of_captures:
-        click.echo("no models yet; train one with: python -m core train LOG --name NAME", err=True)
+        say("no models yet; train one with: python -m core train LOG --name NAME", err=True)
 
 
 @main.command()
@@ -195,10 +195,10 @@ def runs(as_json: bool) -> None:
         print_json([dataclasses.asdict(info) for info in found])
         return
     for info in found:
-        model = info.model or "own fit"
-        click.echo(f"{info.run_id}\t{printable(info.name)}\t{info.n_lines:,} lines\t{model}\t{info.created_utc}")
+        model = printable(info.model or "own fit")
+        say(f"{info.run_id}\t{printable(info.name)}\t{info.n_lines:,} lines\t{model}\t{info.created_utc}")
     if not found:
-        click.echo("no runs yet; score a log with: python -m core score LOG", err=True)
+        say("no runs yet; score a log with: python -m core score LOG", err=True)
 
 
 @main.command()
@@ -212,7 +212,7 @@ def formats(as_json: bool) -> None:
         print_json([dataclasses.asdict(info) for info in found])
         return
     for info in found:
-        click.echo(f"{info.name}\n    {info.description}\n    {info.example}")
+        say(f"{info.name}\n    {info.description}\n    {info.example}")
 
 
 @main.command()
@@ -228,9 +228,9 @@ def verdicts(run_id: str | None, as_json: bool) -> None:
         return
     for verdict in found:
         fields = (verdict[name] for name in ("at_utc", "label", "by", "line_no", "note", "line"))
-        click.echo("\t".join(printable(str(field)) for field in fields))
+        say("\t".join(printable(str(field)) for field in fields))
     if not found:
-        click.echo("no verdicts yet; give some on the Review page", err=True)
+        say("no verdicts yet; give some on the Review page", err=True)
 
 
 @main.command()
@@ -250,13 +250,13 @@ def rescore(run_id: str, output: Path | None, as_json: bool) -> None:
     if as_json:
         print_json({**dataclasses.asdict(info), "n_flagged": flagged, "n_flagged_before": was_flagged})
         return
-    click.echo(
+    say(
         f"{printable(info.name)}: {info.verdicts['normal']:,} messages judged normal and "
         f"{info.verdicts['abnormal']:,} abnormal; "
         f"{flagged:,} lines flagged at {info.threshold:.4f}, {was_flagged:,} before; run {info.run_id}"
     )
     for note in info.notes:
-        click.echo(f"note: {printable(note)}", err=True)
+        say(f"note: {printable(note)}", err=True)
 
 
 @main.command()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.cli.terminal import print_json, printable, progress_line
+from core.cli.terminal import print_json, printable, progress_line, say
 from core.config import TrafficConfig
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def flows(captures: tuple[str, ...], output: Path | None, as_json: bool) -> None
     if as_json:
         print_json(dataclasses.asdict(info))
         return
-    click.echo(
+    say(
         f"{info.n_packets:,} packets, {info.n_in_flows:,} of them in {info.n_flows:,} flows; {info.seconds:.1f} s",
         err=show is not None,
     )
@@ -133,7 +133,7 @@ def score(captures: tuple[str, ...], model: str | None, alone: bool, output: Pat
     if as_json:
         print_json(dataclasses.asdict(info))
         return
-    click.echo(
+    say(
         f"{info.n_packets:,} packets, {info.n_flows:,} flows, {info.n_flagged:,} flagged at {info.threshold:.4f}; "
         f"{info.seconds:.1f} s",
         err=show is not None,
@@ -157,7 +157,7 @@ def classify(captures: tuple[str, ...], model: str, task: str, output: Path | No
         print_json(counts)
         return
     for label, n_flows in counts.items():
-        click.echo(f"{printable(label)}: {n_flows:,} flows", err=show is not None)
+        say(f"{printable(label)}: {n_flows:,} flows", err=show is not None)
 
 
 @traffic.command()
@@ -183,7 +183,7 @@ def _notes() -> Callable[[str], None]:
 
     def write() -> None:
         for note in notes:
-            click.echo(f"note: {printable(note)}", err=True)
+            say(f"note: {printable(note)}", err=True)
 
     click.get_current_context().call_on_close(write)
     return notes.append
@@ -194,7 +194,7 @@ def _tell(info: FlowModelInfo, as_json: bool) -> None:
         print_json(dataclasses.asdict(info))
         return
     tasks = "; ".join(f"{task}: {', '.join(labels)}" for task, labels in info.tasks.items())
-    click.echo(
+    say(
         f"{info.name}: {info.n_flows:,} flows, {info.n_texts:,} distinct texts, threshold {info.threshold:.4f}; "
         f"{printable(tasks) + '; ' if tasks else ''}saved in {info.path}"
     )
@@ -203,17 +203,17 @@ def _tell(info: FlowModelInfo, as_json: bool) -> None:
 def _print_scores(rows: pl.DataFrame) -> None:
     for row in rows.iter_rows(named=True):
         flag = "ABNORMAL" if row["is_anomaly"] else "normal"
-        click.echo("\t".join((f"{row['score']:.4f}", flag, *_flow(row))))
+        say("\t".join((f"{row['score']:.4f}", flag, *_flow(row))))
 
 
 def _print_answers(rows: pl.DataFrame, task: str) -> None:
     for row in rows.iter_rows(named=True):
-        click.echo("\t".join((printable(row[task]), f"{row[f'{task}_probability']:.3f}", *_flow(row))))
+        say("\t".join((printable(row[task]), f"{row[f'{task}_probability']:.3f}", *_flow(row))))
 
 
 def _print_flows(rows: pl.DataFrame) -> None:
     for row in rows.iter_rows(named=True):
-        click.echo("\t".join(_flow(row)))
+        say("\t".join(_flow(row)))
 
 
 def _flow(row: dict[str, Any]) -> tuple[str, ...]:
