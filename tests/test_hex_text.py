@@ -291,9 +291,9 @@ def test_what_is_not_understood_is_hidden() -> None:
 FRAME = VXLAN(vni=3) / Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / ip(4, src="203.0.113.7") / tcp()
 
 
-@pytest.mark.parametrize("port", [4789, 8472])
+@pytest.mark.parametrize("port", [4789, 8472, 6081, 2152])
 @pytest.mark.parametrize("quoted", [False, True])
-def test_frames_inside_vxlan_are_hidden_with_their_addresses(port: int, quoted: bool) -> None:
+def test_what_is_inside_a_udp_tunnel_is_hidden_with_its_addresses(port: int, quoted: bool) -> None:
     def told(payload: Made, port: int) -> str:
         packet = ip(4) / UDP(sport=1, dport=port) / payload
         packet = ip(4) / ICMP(type=3, code=3) / packet if quoted else packet

@@ -3,8 +3,9 @@
 Hidden are the values that name an endpoint, a connection or a moment and not what is said: addresses, ports, IP
 identification and flow label, TTL and hop limit, checksums, sequence and acknowledgement numbers, values of IP and
 TCP options but for those that state a size or an ability, identifiers of ICMP, neighbour discovery, and the same
-inside the packet that an ICMP error quotes; frames inside VXLAN that were not taken out. Models that saw these knew
-connections by heart and little else (The Sweet Danger of Sugar, SIGCOMM 2025). What is not understood is hidden too.
+inside the packet that an ICMP error quotes; what is inside a UDP tunnel that was not taken out. Models that saw
+these knew connections by heart and little else (The Sweet Danger of Sugar, SIGCOMM 2025). What is not understood is
+hidden too.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _UDP = ((0, 2, 1), (2, 2, 1), (4, 2, 0), (6, 2, 1))
 _ICMP = ((0, 1, 0), (1, 1, 0), (2, 2, 1))
 _PLAIN_TCP_OPTIONS = frozenset((2, 3, 4))  # segment size, window scale, SACK permitted
 _ICMP_ERRORS = {ICMP: frozenset((3, 4, 11, 12)), ICMPV6: frozenset((1, 2, 3, 4))}  # quote the packet they speak of
-_VXLAN_PORTS = frozenset((4789, 8472))
+_TUNNEL_PORTS = frozenset((4789, 8472, 4790, 6081, 2152, 3544))  # VXLAN (two), VXLAN-GPE, GENEVE, GTP-U, Teredo
 _ICMP_REDIRECT = 5  # quotes it too, and names a gateway
 _ICMP_ECHO = {ICMP: frozenset((0, 8)), ICMPV6: frozenset((128, 129))}
 _HOP_BY_HOP, _ROUTING, _FRAGMENT, _AUTHENTICATION, _DESTINATION = 0, 43, 44, 51, 60
@@ -106,7 +107,7 @@ def _read_packet(fields: PacketFields, at: int, quoted: bool) -> None:
             fields.transport = protocol
             fields.ports = int.from_bytes(ports[:2]), int.from_bytes(ports[2:])
         _read_tcp(fields, transport) if protocol == TCP else _read_fixed(fields, transport, _UDP)
-        if protocol == UDP and fields.ports[1] in _VXLAN_PORTS:
+        if protocol == UDP and fields.ports[1] in _TUNNEL_PORTS:
             fields.hide(fields.payload_at)
     elif protocol in _ICMP_ECHO:
         _read_icmp(fields, transport, protocol, quoted)
