@@ -53,7 +53,7 @@ def detail_of(
         context=[
             Neighbour(row["line_no"], row["score"], row["raw"][:SHOWN_CHARS]) for row in around.iter_rows(named=True)
         ],
-        message_at=header_length(around.filter(pl.col("line_no") == line_no)["raw"][0], line),
+        message_at=message_at(around.filter(pl.col("line_no") == line_no)["raw"][0], line),
         fields=[
             *((names.get(name, name), word(line[name])) for name, word in fields if line[name] is not None),
             *session_size(reader, line["session"]),
@@ -67,13 +67,18 @@ def session_size(reader: workbench.RunReader, session: str | None) -> list[tuple
     return [] if n_lines is None else [("lines of this session", f"{n_lines:,}")]
 
 
-def header_length(shown: str, line: dict[str, Any]) -> int:
-    """About how many characters the header takes: up to the last of the line's fields, each where it first stands.
+def message_at(shown: str, line: dict[str, Any]) -> int:
+    """About where the message begins in a line as shown: after the last of its fields, each where it first stands.
+
+    A line that is shown without its header is its message: what looks like a field there is none.
 
     Example:
-        >>> header_length("Nov 18 web1 sshd[7]: failed", {"host": "web1", "component": "sshd", "level": None})
-        16
+        >>> line = {"raw": "Nov 18 web1 sshd[7]: failed", "host": "web1", "component": "sshd", "level": None}
+        >>> message_at(line["raw"], line), message_at("failed", line)
+        (16, 0)
     """
+    if shown != line["raw"]:
+        return 0
     fields = [line[name] for name in ("host", "component", "level") if line[name]]
     return max((shown.find(field) + len(field) for field in fields if field in shown[:HEADER_CHARS]), default=0)
 

@@ -215,6 +215,7 @@ def test_own_fit_row_groups_and_reweighing(tmp_path: Path, lines: list[str], mon
     assert texts["context"].to_list() == workbench.run(info.run_id).texts()["context"].to_list()
     high = texts.filter((pl.col("context") > 0) & (pl.col("score") >= 0.15))["reason"].to_list()
     assert high and all(reason.startswith(f"{UNUSUAL_SOURCE}; ") for reason in high)
+    assert all("of its text: shape" in reason and "mostly" not in reason for reason in high)
 
 
 def test_a_run_in_context_is_measured_as_evaluate_does(tmp_path: Path, model: str, lines: list[str]) -> None:

@@ -18,7 +18,7 @@ from core.store import RunWriter
 from dashboard import data
 from dashboard.components.line_detail import Token
 from dashboard.escaping import literal
-from dashboard.line_view import contributions, header_length, standing, tokens_of
+from dashboard.line_view import contributions, message_at, standing, tokens_of
 from dashboard.lines_table import search_of
 from dashboard.log_input import FILE_KEY
 from dashboard.threshold import rate_of
@@ -387,9 +387,10 @@ def test_contributions_sum_to_the_fused_score():
 
 def test_rows_begin_where_the_header_ends():
     bgl = "- 1117838570 2005.06.03 R02-M1 2005-06-03-15.42.50.675872 R02-M1 RAS KERNEL INFO cache error"
-    fields = {"host": "R02-M1", "component": "KERNEL", "level": "INFO"}
-    assert bgl[header_length(bgl, fields) :] == " cache error"
-    assert header_length("cache error", fields) == 0
+    line = {"raw": bgl, "host": "R02-M1", "component": "KERNEL", "level": "INFO"}
+    assert bgl[message_at(bgl, line) :] == " cache error"
+    pam = {"raw": "Nov 22 03:16:02 gate sshd[7]: pam_unix(sshd:auth): check pass", "component": "sshd"}
+    assert message_at("pam_unix(sshd:auth): check pass", pam | {"host": "gate", "level": None}) == 0
 
 
 def test_search_and_tokens():

@@ -34,8 +34,12 @@ def test_new_words_and_marks_are_named_as_they_stand_and_stay_through_a_change_o
 
     other = Fusion({"shape": 1.0})
     other.fit({"shape": quiet["shape"]}, np.ones(20, np.int64))
-    again = reworded(told, asked.levels, scores["shape"], {"shape": scores["shape"]}, other)
-    assert again[:2] == [
+    context = np.array([0.0, 0.3, 0.0, 0.3])
+    again = reworded(told, asked.levels, np.array([0.4, 0.9, 0.5, 0.9]), {"shape": scores["shape"]}, other, context)
+    stands_out = "its source stands out: other lines are unusual, or too many a second"
+    assert again == [
         "words of no ordinary message: ' or = ;; mostly shape 0.40",
-        "words of no ordinary message: , ' ;; level error; mostly shape 0.80",
+        f"{stands_out}; words of no ordinary message: , ' ;; level error; of its text: shape 0.80",
+        "level error; mostly shape 0.50",
+        stands_out,
     ]

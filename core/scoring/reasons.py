@@ -1,10 +1,11 @@
-"""Why a text got its score, in a line: what is new in it, its level, and the scorers that weigh most."""
+"""Why a text got its score, in a line: its source, what is new in it, its level, and the scorers that weigh most."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from core.records import EncodedBatch, Scorer
+from core.scoring.context import UNUSUAL_SOURCE
 from core.scoring.fusion import Fusion
 from core.scoring.novelty import NoveltyScorer
 
@@ -39,27 +40,40 @@ def reasons(
         if terms:  # a comma between them would be taken for one of them; a semicolon ends the part, so it is last
             named = sorted(terms[:N_WORDS], key=";".__eq__)
             words[row] = NEW_WORDS + " ".join(term[:WORD_CHARS] for term in named)
-    return _worded(words, batch.levels, score, calibrated, fusion)
+    return _worded(words, batch.levels, score, calibrated, fusion, np.zeros(len(batch)))
 
 
 def reworded(
-    former: list[str], levels: list[str], score: np.ndarray, calibrated: dict[str, np.ndarray], fusion: Fusion
+    former: list[str],
+    levels: list[str],
+    score: np.ndarray,
+    calibrated: dict[str, np.ndarray],
+    fusion: Fusion,
+    context: np.ndarray,
 ) -> list[str]:
-    """Reasons after a change of weights or threshold; the words of no ordinary message stay as they were found.
+    """Reasons after a change of scores; the words of no ordinary message stay as they were found.
+
+    Where the source adds to the score, it stands first, and the scorers are said to be of the text alone.
 
     Args:
         former: what `reasons` said of the B texts.
         levels: their level classes.
-        score: [B] the new fused scores, 0 to 1.
+        score: [B] the new scores, context included, 0 to 1.
         calibrated: scorer name to [B] scores, 0 to 1.
         fusion: with the new weights and threshold.
+        context: [B] of scoring.context, 0 to 1; 0 where the source adds nothing.
     """
     words = [next((part for part in reason.split(SEPARATOR) if part.startswith(NEW_WORDS)), "") for reason in former]
-    return _worded(words, levels, score, calibrated, fusion)
+    return _worded(words, levels, score, calibrated, fusion, context)
 
 
 def _worded(
-    words: list[str], levels: list[str], score: np.ndarray, calibrated: dict[str, np.ndarray], fusion: Fusion
+    words: list[str],
+    levels: list[str],
+    score: np.ndarray,
+    calibrated: dict[str, np.ndarray],
+    fusion: Fusion,
+    context: np.ndarray,
 ) -> list[str]:
     contributions = fusion.contributions(calibrated)
     names = list(contributions)
@@ -68,6 +82,7 @@ def _worded(
     for row in np.flatnonzero(score >= fusion.threshold_ / 2):
         level = f"level {levels[row]}" if levels[row] in ("warning", "error", "critical") else ""
         weighty = [names[n] for n in top[row] if contributions[names[n]][row] > 0]
-        mostly = "mostly " + ", ".join(f"{name} {calibrated[name][row]:.2f}" for name in weighty)
-        found[row] = SEPARATOR.join(part for part in (words[row], level, mostly) if part)
+        source, weigh = (UNUSUAL_SOURCE, "of its text: ") if context[row] > 0 else ("", "mostly ")
+        scorers = weigh + ", ".join(f"{name} {calibrated[name][row]:.2f}" for name in weighty) if weighty else ""
+        found[row] = SEPARATOR.join(part for part in (source, words[row], level, scorers) if part)
     return found

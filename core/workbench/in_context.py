@@ -7,9 +7,8 @@ import polars as pl
 
 from core.detector import LogDetector
 from core.scoring.bursts import BURST
-from core.scoring.context import CONTEXT, UNUSUAL_SOURCE, InContext, in_context, parted, raised
-from core.scoring.fusion import Fusion
-from core.scoring.reasons import SEPARATOR, reworded
+from core.scoring.context import CONTEXT, InContext, in_context, parted, raised
+from core.scoring.reasons import reworded
 from core.scoring.sessions import Sessions
 
 
@@ -28,33 +27,22 @@ def judged_in_context(
     counts = pl.DataFrame(schema=schema) if sessions is None else sessions.counts
     found = in_context(texts, counts, detector.fusion_.ordinary_)
     calibrated = {name: found.texts[name].to_numpy() for name in detector.scorers_}
-    score = raised(found.texts["score"].to_numpy(), found.texts[CONTEXT].to_numpy())
-    reason = pl.Series(reasons_in_context(found.texts, score, calibrated, detector.fusion_), dtype=pl.String)
+    context = found.texts[CONTEXT].to_numpy()
+    score = raised(found.texts["score"].to_numpy(), context)
+    reason = reworded(
+        found.texts["reason"].to_list(),
+        found.texts["level_class"].to_list(),
+        score,
+        calibrated,
+        detector.fusion_,
+        context,
+    )
     threshold = detector.threshold_
     if part and not counts.is_empty():
         threshold = parted(threshold, score, found.texts["count"].to_numpy())
     rows = found.texts.with_columns(
         pl.Series("score", score),
         pl.Series("is_anomaly", (score >= threshold).astype(np.int8)),
-        pl.when(pl.col(CONTEXT) > 0).then(reason).otherwise("reason").alias("reason"),
+        pl.when(pl.col(CONTEXT) > 0).then(pl.Series(reason, dtype=pl.String)).otherwise("reason").alias("reason"),
     )
     return InContext(rows, found.moved, found.kept), threshold
-
-
-def reasons_in_context(
-    texts: pl.DataFrame, score: np.ndarray, calibrated: dict[str, np.ndarray], fusion: Fusion
-) -> list[str]:
-    """Reasons of texts after a change of scores; what their source adds stands first.
-
-    Args:
-        texts: N texts with reason, level_class and context.
-        score: [N] the new scores, context included.
-        calibrated: scorer name to [N] scores, 0 to 1.
-        fusion: whose weights and threshold hold.
-    """
-    own = reworded(texts["reason"].to_list(), texts["level_class"].to_list(), score, calibrated, fusion)
-    unusual = (texts[CONTEXT].to_numpy() > 0) & (score >= fusion.threshold_ / 2)
-    return [
-        f"{UNUSUAL_SOURCE}{SEPARATOR}{reason}" if is_unusual else reason
-        for reason, is_unusual in zip(own, unusual, strict=True)
-    ]

@@ -14,8 +14,8 @@ from core.config import models_folder
 from core.errors import WorkbenchError
 from core.scoring.context import CONTEXT, raised
 from core.scoring.fusion import Fusion
+from core.scoring.reasons import reworded
 from core.store import RunInfo, RunReader, RunWriter, Store, new_run_id
-from core.workbench.in_context import reasons_in_context
 from core.workbench.models import ModelInfo, check_model_name, models
 
 
@@ -58,7 +58,9 @@ def reweigh(run_id: str, weights: dict[str, float], threshold: float) -> RunInfo
     texts = reader.answers()
     calibrated = {name: texts[name].to_numpy() for name in info.scorers}
     score = raised(fusion.combine(calibrated), texts[CONTEXT].to_numpy())
-    reason = reasons_in_context(texts, score, calibrated, fusion)
+    reason = reworded(
+        texts["reason"].to_list(), texts["level_class"].to_list(), score, calibrated, fusion, texts[CONTEXT].to_numpy()
+    )
     notes = [f"Re-weighed from run {run_id}: no scorer ran again, only the fused score, reasons and threshold are new."]
     if info.context:
         notes.append("What the other lines of a source add is as it was found with the first weights.")
