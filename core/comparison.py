@@ -14,19 +14,21 @@ PARTS = (BOTH, ONLY_A, ONLY_B, NEITHER)
 
 @dataclass(frozen=True)
 class Comparison:
-    """What two runs A and B say of the same lines.
+    """What two runs A and B say of the same lines. A line is flagged where it is in its run: not where it is muted.
 
     Attributes:
         messages: one row for each pair of messages that the runs made of the same lines, the largest difference first:
             normalized_text (of A), n_lines, first_no, score_a, score_b, difference (B less A), part (one of PARTS).
         parts: one row for each of PARTS, in their order: part, n_lines, n_messages.
         n_blank: lines without a text in either run.
+        n_muted: lines that would be flagged in A, B or both were their message not muted.
         rank_correlation: Spearman's, of the messages' scores, each once, -1 to 1; None where one run's are all equal.
     """
 
     messages: pl.DataFrame
     parts: pl.DataFrame
     n_blank: int
+    n_muted: int
     rank_correlation: float | None
 
     @property
@@ -44,9 +46,9 @@ def compare(
 
     Args:
         pairs: text_a, text_b (ids; null for a line without a text), n_lines, first_no: how many lines have each pair.
-        texts_a: of run A: text_id, normalized_text, score (0 to 1, higher is more abnormal).
+        texts_a: of run A: text_id, normalized_text, score (0 to 1, higher is more abnormal), muted.
         texts_b: of run B, the same.
-        threshold_a: lines at or above it are flagged in A; mutes do not count here.
+        threshold_a: lines at or above it are flagged in A, unless their message is muted.
         threshold_b: the same of B.
     """
     a, b = (
@@ -54,12 +56,14 @@ def compare(
             pl.col("text_id").cast(pl.Int64).alias(f"text_{run}"),
             pl.col("normalized_text").alias(f"text_of_{run}"),
             pl.col("score").alias(f"score_{run}"),
+            pl.col("muted").alias(f"muted_{run}"),
         )
         for run, texts in (("a", texts_a), ("b", texts_b))
     )
     rows = pairs.with_columns(pl.col("text_a", "text_b").cast(pl.Int64))
     blank = pl.col("text_a").is_null() & pl.col("text_b").is_null()
-    flagged_a, flagged_b = pl.col("score_a") >= threshold_a, pl.col("score_b") >= threshold_b
+    high_a, high_b = pl.col("score_a") >= threshold_a, pl.col("score_b") >= threshold_b
+    flagged_a, flagged_b = high_a & ~pl.col("muted_a"), high_b & ~pl.col("muted_b")
     part = (
         pl.when(flagged_a & flagged_b)
         .then(pl.lit(BOTH))
@@ -69,12 +73,14 @@ def compare(
         .then(pl.lit(ONLY_B))
         .otherwise(pl.lit(NEITHER))
     )
-    messages = (
+    joined = (
         rows.filter(~blank)
         .join(a, on="text_a", how="left")
         .join(b, on="text_b", how="left")
-        .with_columns(pl.col("score_a", "score_b").fill_null(0.0))
-        .with_columns(
+        .with_columns(pl.col("score_a", "score_b").fill_null(0.0), pl.col("muted_a", "muted_b").fill_null(False))
+    )
+    messages = (
+        joined.with_columns(
             pl.coalesce("text_of_a", "text_of_b").alias("normalized_text"),
             (pl.col("score_b") - pl.col("score_a")).round(4).alias("difference"),
             part.alias("part"),
@@ -88,6 +94,7 @@ def compare(
         messages=messages,
         parts=parts.with_columns(pl.col("n_lines", "n_messages").cast(pl.Int64).fill_null(0)),
         n_blank=int(rows.filter(blank)["n_lines"].sum()),
+        n_muted=int(joined.filter((high_a & pl.col("muted_a")) | (high_b & pl.col("muted_b")))["n_lines"].sum()),
         rank_correlation=_rank_correlation(messages["score_a"].to_numpy(), messages["score_b"].to_numpy()),
     )
 

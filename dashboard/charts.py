@@ -14,12 +14,12 @@ SMALLEST_PX, LARGEST_PX = 6.0, 24.0  # diameters, of one line and of a million
 HOVER_ROW_CHARS = 60  # of a message
 
 PARTS: dict[str, tuple[str, str, str, int]] = {
-    "only_a": ("only A", "◀", "triangle-left", 4),
-    "only_b": ("only B", "▶", "triangle-right", 3),
+    "only_a": ("only before", "◀", "triangle-left", 4),
+    "only_b": ("only after", "▶", "triangle-right", 3),
     "both": ("both", "▲", "triangle-up", 1),
     "neither": ("neither", "●", "circle", 0),
 }
-"""Who flags a message of two runs: its name, its mark in words, its symbol and its place in the palette."""
+"""Which of two runs flags a message, A before B: name, mark in words, symbol and place in the palette."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,12 @@ def score_scatter(messages: pl.DataFrame, thresholds: tuple[float, float], look:
     """Messages by their scores in two runs, marked by who flags them.
 
     Args:
-        messages: normalized_text, n_lines, score_a, score_b (0 to 1) and part, a key of PARTS.
-        thresholds: of run A and of run B.
+        messages: normalized_text, n_lines, score_a (before), score_b (after; 0 to 1) and part, a key of PARTS.
+        thresholds: before and after.
         look: the theme's colours.
     """
     text = inert(pl.col("normalized_text").str.replace_all(r"\s", " ").str.slice(0, HOVER_ROW_CHARS))
-    facts = pl.format("<br>A {} · B {} · {} lines", "score_a", "score_b", "n_lines")
+    facts = pl.format("<br>before {} · after {} · {} lines", "score_a", "score_b", "n_lines")
     rows = messages.with_columns(
         pl.concat_str(text, facts).alias("hover"), pl.Series("size", point_sizes(messages["n_lines"].to_numpy()))
     ).sort("size", descending=True, maintain_order=True)
@@ -85,8 +85,8 @@ def score_scatter(messages: pl.DataFrame, thresholds: tuple[float, float], look:
         margin={"l": 48, "r": 8, "t": 32, "b": 44},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        xaxis={**axis, "title": {"text": "score in run A, higher is more abnormal", "font": words}},
-        yaxis={**axis, "title": {"text": "score in run B", "font": words}},
+        xaxis={**axis, "title": {"text": "score before, higher is more abnormal", "font": words}},
+        yaxis={**axis, "title": {"text": "score after", "font": words}},
         legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "font": words, "itemsizing": "constant"},
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": look.text, "activecolor": look.palette[0]},
     )
@@ -118,6 +118,7 @@ def span_bars(spans: pl.DataFrame, chosen: int | None, unit: str, look: Look) ->
     )
     words = {"size": 12, "color": look.text}
     axis = {"tickfont": words, "fixedrange": True, "zeroline": False}
+    few = int(spans["n_flagged"].max() or 0) < 5  # type: ignore[arg-type]
     return figure.update_layout(
         bargap=0.15,
         hoverlabel={"align": "left", "font": {**words, "size": 13}},
@@ -130,7 +131,7 @@ def span_bars(spans: pl.DataFrame, chosen: int | None, unit: str, look: Look) ->
             "title": {"text": f"flagged {unit}", "font": words},
             "gridcolor": "rgba(128,128,128,0.18)",
             "rangemode": "tozero",
-            "nticks": 4,
+            **({"dtick": 1} if few else {"nticks": 4}),  # no tick between whole numbers
             "tickformat": ",d",
         },
     )

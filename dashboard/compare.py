@@ -1,4 +1,4 @@
-"""Compare page: two runs of the same log side by side, or the log against what its model learnt."""
+"""Compare page: two runs of the same log, before and after, or the log against what its model learnt."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from dashboard.session import (
     age_text,
     cannot_open,
     look_of_theme,
+    muted_key,
     nothing_scored,
     run_in_view,
     run_reader,
@@ -32,6 +33,7 @@ from dashboard.session import (
 from dashboard.table_look import score_column
 
 RUNS, LEARNT = "With another run", "With what the model learnt"
+CHANGE = "After less before."
 CHART_PX = 460
 POINTS = 20_000  # drawn; more would be drawn too, but nobody could tell them apart
 LISTED = 1_000
@@ -65,12 +67,12 @@ def page() -> None:
                 width="content",
                 key=f"compare_{run_id}",
             )
-            other_id = other_choice(run_id, others) if way == RUNS and others else None
+            other_id = other_choice(reader.info, others) if way == RUNS and others else None
             if other_id is not None and st.button(
-                "Swap",
+                "Put it in view",
                 icon=":material/swap_horiz:",
-                help="Make B the run in view, and this one its B.",
-                key="swap_runs",
+                help="The other run becomes the one in view: lines are explained by it, here and on the other pages.",
+                key="other_in_view",
             ):
                 st.switch_page(COMPARE_PAGE, query_params={"run": other_id, "with": run_id})
         to_link(**{"with": "learnt" if way == LEARNT else other_id})
@@ -94,14 +96,20 @@ def nothing_to_compare() -> None:
     st.page_link(DATA_PAGE, label="Go to Data", icon=":material/arrow_forward:")
 
 
-def other_choice(run_id: str, others: dict[str, workbench.RunInfo]) -> str:
+def other_choice(info: workbench.RunInfo, others: dict[str, workbench.RunInfo]) -> str:
     """The run to compare with: the URL's, else the newest."""
-    key = f"other_{run_id}"
+    key = f"other_{info.run_id}"
     from_link("with", key, lambda text: text if text in others else None)
+
+    def words(other_id: str) -> str:
+        other = others[other_id]
+        when = "Before" if other.created_utc < info.created_utc else "After"
+        return f"{when}: {other.name} · {run_words(other)}"
+
     return st.selectbox(
-        "Run B",
+        "Other run",
         list(others),
-        format_func=lambda other_id: f"B: {others[other_id].name} · {run_words(others[other_id])}",
+        format_func=words,
         label_visibility="collapsed",
         width=520,
         key=key,
@@ -120,29 +128,32 @@ def run_words(info: workbench.RunInfo) -> str:
 def compared(run_id: str, other_id: str) -> None:
     """Scatter and counts, then the messages that differ and their lines."""
     try:
-        thresholds = workbench.threshold(run_id), workbench.threshold(other_id)
-        found = comparison(run_id, other_id, *thresholds)
-        if told := told_text(run_id, other_id, found, thresholds[0]):
+        before, after = sorted((run_id, other_id), key=lambda one: run_reader(one).info.created_utc)
+        thresholds = workbench.threshold(before), workbench.threshold(after)
+        found = comparison(before, after, *thresholds, muted_key())
+        if told := told_text(before, after, found, thresholds[1]):
             st.success(told, icon=":material/published_with_changes:")
         left, right = st.columns([3, 2], gap="medium")
         with left:
-            scatter(found, thresholds)
+            scatter(found, thresholds, in_view="before" if run_id == before else "after")
         with right:
             parts_table(found)
-            measures_table(run_id, other_id, thresholds)
-        messages(run_id, found, thresholds[0])
+            measures_table(before, after, thresholds)
+        messages(run_id, found, workbench.threshold(run_id))
     except WorkbenchError as error:
         st.error(literal(str(error)), icon=":material/error:")
 
 
 @st.cache_data(max_entries=4, show_spinner="Comparing the runs …")
-def comparison(run_id: str, other_id: str, threshold_a: float, threshold_b: float) -> workbench.Comparison:
-    """The comparison; the runs never change, their thresholds do."""
-    return workbench.compared_runs(run_id, other_id)
+def comparison(
+    before: str, after: str, threshold_before: float, threshold_after: float, muted: str
+) -> workbench.Comparison:
+    """The comparison, A before B; the runs never change, their thresholds and what is muted do."""
+    return workbench.compared_runs(before, after)
 
 
-def scatter(found: workbench.Comparison, thresholds: tuple[float, float]) -> None:
-    """Every message by its two scores."""
+def scatter(found: workbench.Comparison, thresholds: tuple[float, float], in_view: str) -> None:
+    """Every message by its two scores; `in_view` is "before" or "after"."""
     shown = found.messages.head(POINTS)
     drawn = "" if len(shown) == len(found.messages) else f" The {POINTS:,} that differ most are drawn."
     ranks = "" if found.rank_correlation is None else f" Rank correlation of the scores {found.rank_correlation:.3f}."
@@ -151,21 +162,25 @@ def scatter(found: workbench.Comparison, thresholds: tuple[float, float]) -> Non
         score_scatter(shown, thresholds, look_of_theme()),
         height=CHART_PX,
         config={"displaylogo": False},
-        alt=f"Score in run A against score in run B. {words}",
+        alt=f"Score before against score after. {words}",
         key="compare_scatter",
     )
-    st.caption(f"{words} Run A is the one in view. Dashed: the thresholds in force.")
+    muted = f" {found.n_muted:,} muted lines reach one and do not count as flagged." if found.n_muted else ""
+    st.caption(
+        f"{words} *Before* is the earlier run, *after* the later one; in view is *{in_view}*. "
+        f"Dashed: the thresholds in force.{muted}"
+    )
 
 
 def parts_table(found: workbench.Comparison) -> None:
-    """How many lines both flag, one flags, none flags."""
+    """How many lines both flag, one flags, none flags; muted ones are flagged by none."""
     names = {part: f"{mark} {name}" for part, (name, mark, _, _) in PARTS.items()}
     st.dataframe(
         found.parts.with_columns(pl.col("part").replace_strict(names)),
         hide_index=True,
         row_height=ROW_PX,
         column_config={
-            "part": st.column_config.TextColumn("Flagged by", width=140),
+            "part": st.column_config.TextColumn("Flagged", width=130),
             "n_lines": st.column_config.NumberColumn("Lines", format="localized", width=80),
             "n_messages": st.column_config.NumberColumn("Messages", format="localized", width=80),
         },
@@ -173,26 +188,29 @@ def parts_table(found: workbench.Comparison) -> None:
     )
 
 
-def measures_table(run_id: str, other_id: str, thresholds: tuple[float, float]) -> None:
-    """Both runs against the same labels, where there are any."""
-    sources = workbench.shared_labels(run_id, other_id)
+def measures_table(before: str, after: str, thresholds: tuple[float, float]) -> None:
+    """Both runs against the same labels, where there are any; every labelled line counts, muted or not."""
+    sources = workbench.shared_labels(before, after)
     if not sources:
         st.caption("With labels or verdicts on both classes, precision and recall of both runs stand here.")
         return
     source = sources[0]
     if len(sources) > 1:
-        source = st.selectbox("Labels", sources, format_func=lambda one: one.name, key=f"compare_labels_{run_id}")
-    a, b = measured(run_id, other_id, source.key, source.version, *thresholds)
-    rows = [{"measure": name, "a": a[key], "b": b[key], "change": b[key] - a[key]} for key, name in MEASURES.items()]
+        source = st.selectbox("Labels", sources, format_func=lambda one: one.name, key=f"compare_labels_{after}")
+    then, now = measured(before, after, source.key, source.version, *thresholds)
+    rows = [
+        {"measure": name, "before": then[key], "after": now[key], "change": now[key] - then[key]}
+        for key, name in MEASURES.items()
+    ]
     st.dataframe(
         pl.DataFrame(rows),
         hide_index=True,
         row_height=ROW_PX,
         column_config={
-            "measure": st.column_config.TextColumn(f"By {source.name}", width=170),
-            "a": st.column_config.NumberColumn("A", format="%.3f", width=60),
-            "b": st.column_config.NumberColumn("B", format="%.3f", width=60),
-            "change": st.column_config.NumberColumn("B − A", format="%+.3f", width=70),
+            "measure": st.column_config.TextColumn(f"By {source.name}", width=130),
+            "before": st.column_config.NumberColumn("Before", format="%.3f", width=60),
+            "after": st.column_config.NumberColumn("After", format="%.3f", width=60),
+            "change": st.column_config.NumberColumn("Change", format="%+.3f", width=70, help=CHANGE),
         },
         key="compare_measures",
     )
@@ -200,14 +218,14 @@ def measures_table(run_id: str, other_id: str, thresholds: tuple[float, float]) 
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def measured(
-    run_id: str, other_id: str, source: str, version: str, threshold_a: float, threshold_b: float
+    before: str, after: str, source: str, version: str, threshold_before: float, threshold_after: float
 ) -> list[dict[str, float]]:
     """The measures; the runs never change, labels and thresholds do."""
-    return workbench.compared_measures(run_id, other_id, source)
+    return workbench.compared_measures(before, after, source)
 
 
 def messages(run_id: str, found: workbench.Comparison, threshold: float) -> None:
-    """Messages of one part, the largest difference first, and the first line of the one picked."""
+    """Messages of one part, the largest change first, and the first line of the one picked, by the run in view."""
     counts = dict(found.parts.select("part", "n_messages").iter_rows())
     key = f"part_{run_id}"
     from_link("part", key, lambda text: text if text in PARTS else None)
@@ -228,9 +246,9 @@ def messages(run_id: str, found: workbench.Comparison, threshold: float) -> None
         return
     columns = {
         "n_lines": st.column_config.NumberColumn("Lines", format="localized", width=60),
-        "score_a": score_column("Score A"),
-        "score_b": score_column("Score B"),
-        "difference": st.column_config.NumberColumn("B − A", format="%+.3f", width=70),
+        "score_a": score_column("Before"),
+        "score_b": score_column("After"),
+        "difference": st.column_config.NumberColumn("Change", format="%+.3f", width=70, help=CHANGE),
         "normalized_text": st.column_config.TextColumn("Message", width=420),
     }
     left, right = st.columns([3, 2], gap="medium")

@@ -57,15 +57,21 @@ def rescore_button(reader: workbench.RunReader, verdicts: pl.DataFrame) -> None:
     st.switch_page(COMPARE_PAGE, query_params={"run": again.run_id, "with": info.run_id})
 
 
-def told_text(run_id: str, other_id: str, found: workbench.Comparison, threshold: float) -> str | None:
-    """What verdicts changed where run A is run B scored anew with them, Markdown; else None."""
-    reader = run_reader(run_id)
-    if reader.info.rescored_from != other_id:
+def told_text(before_id: str, after_id: str, found: workbench.Comparison, threshold: float) -> str | None:
+    """What verdicts changed where the later run is the earlier one scored anew with them, Markdown; else None.
+
+    Args:
+        before_id: the earlier run, A of `found`.
+        after_id: the later one, B.
+        found: both compared.
+        threshold: of the later one.
+    """
+    reader = run_reader(after_id)
+    if reader.info.rescored_from != before_id:
         return None
     lines = dict(found.parts.select("part", "n_lines").iter_rows())
     words = [
-        f"Run A is run B with your verdicts: **{lines['only_a']:,}** lines newly flagged, "
-        f"**{lines['only_b']:,}** no longer flagged."
+        f"With your verdicts: **{lines['only_b']:,}** lines newly flagged, **{lines['only_a']:,}** no longer flagged."
     ]
     normal = workbench.judged_messages(reader).normal
     texts = reader.texts().filter(pl.col("normalized_text").is_in(normal) & ~pl.col("muted"))
@@ -75,5 +81,5 @@ def told_text(run_id: str, other_id: str, found: workbench.Comparison, threshold
             f"Of {len(normal):,} messages judged normal **{still:,}** {'is' if still == 1 else 'are'} still flagged: "
             "their level, their source or a network says so. Mute them, or give those scorers less weight on Validate."
         )
-    words.append("Measured by those very verdicts, run A looks better than it is: it has learnt them.")
+    words.append("Measured by those very verdicts, the later run looks better than it is: it has learnt them.")
     return " ".join(words)

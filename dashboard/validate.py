@@ -1,4 +1,8 @@
-"""Validate page: what labels say about the scores, where to draw the line, and what other weights would do."""
+"""Validate page: what labels say about the scores, where to draw the line, and what other weights would do.
+
+Labelled lines count whether their message is muted or not: scores are measured. What is flagged in the whole log, of
+budgets, alerts and changes, is without what is muted, as on the Threshold page.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """Two runs of the same lines: what both flag and what only one does, by hand, from disk, and on the page."""
 
+from datetime import UTC, datetime, timedelta
+
 import polars as pl
 import pytest
 from scipy.stats import spearmanr
@@ -18,7 +20,8 @@ OTHER = [(raw, text, {0.9: 0.8, 0.6: 0.2, 0.0: 0.0, 0.1: 0.7}[score]) for raw, t
 
 
 def texts(**scores: float) -> pl.DataFrame:
-    return pl.DataFrame({"text_id": range(len(scores)), "normalized_text": list(scores), "score": scores.values()})
+    named = {"text_id": range(len(scores)), "normalized_text": list(scores), "score": scores.values()}
+    return pl.DataFrame(named).with_columns(pl.col("normalized_text").eq("muted").alias("muted"))
 
 
 def test_parts_and_agreement_by_hand():
@@ -38,6 +41,9 @@ def test_parts_and_agreement_by_hand():
         ("a", -0.6, "only_a"), ("c", 0.45, "only_b"), ("b", 0.35, "only_b"), ("a", -0.1, "both"),
     ]  # fmt: skip
     assert found.rank_correlation == pytest.approx(spearmanr([9, 9, 2, 1], [8, 3, 5, 5]).statistic)
+    found = compare(pairs, texts(a=0.9, muted=0.8, c=0.1), texts(a=0.8, muted=0.6, c=0.3), 0.5, 0.5)
+    assert found.parts.rows() == [("both", 5, 1), ("only_a", 3, 1), ("only_b", 0, 0), ("neither", 3, 2)]
+    assert found.n_muted == 5
     nothing = compare(pairs.tail(1), texts(), texts(), 0.5, 0.5)
     assert (nothing.agreement, nothing.rank_correlation, nothing.messages.height) == (1.0, None, 0)
 
@@ -100,6 +106,7 @@ def test_two_runs_stand_side_by_side_and_a_link_names_both(app: AppTest):
     assert app.selectbox("other_a").value == "b"
     assert "the runs agree on 22.22% of the lines" in shown(app)
     tables = [item.value for item in app.dataframe]
+    assert tables[0]["part"].to_list() == ["▲ both", "◀ only before", "▶ only after", "● neither"]
     assert tables[0]["n_lines"].to_list() == [2, 6, 1, 0]
     assert tables[1]["normalized_text"][0] == HOSTILE_LINES[0]
     app.segmented_control("part_a").set_value("both").run()
@@ -108,3 +115,32 @@ def test_two_runs_stand_side_by_side_and_a_link_names_both(app: AppTest):
     app.selectbox("other_a").select("c").run()
     assert app.query_params["with"] == "c"
     assert "agree on 100.00%" in shown(app)
+
+
+def test_the_earlier_run_is_before_whichever_is_in_view(app: AppTest):
+    store_run("a", LINES, name="x.log")
+    store_run("b", OTHER, name="x.log", rescored_from="a")
+    workbench.set_verdict("a", [1, 2], "abnormal")
+    workbench.set_verdict("a", [10], "normal")
+    for run, other, option in (("a", "b", "After"), ("b", "a", "Before")):
+        opened(app, run=run, **{"with": other})
+        assert app.selectbox(f"other_{run}").options[0].startswith(f"{option}: x.log")
+        assert "**1** lines newly flagged, **6** no longer flagged" in app.success[0].value
+        _, measures, messages = (item.value for item in app.dataframe)
+        precision = measures[measures["measure"] == "Precision"].to_dict("records")[0]
+        assert precision["before"] == 1.0
+        assert precision["change"] == precision["after"] - 1.0 == pytest.approx(-1 / 3)
+        assert messages["difference"][0] == -0.4
+    app.button("other_in_view").click().run()
+    assert (app.query_params["run"], app.query_params["with"]) == ("a", "b")
+
+
+def test_what_is_muted_is_flagged_by_neither_run_and_counted(app: AppTest):
+    store_run("a", LINES, name="x.log")
+    store_run("b", OTHER, name="x.log")
+    opened(app, run="a")
+    assert app.dataframe[0].value["n_lines"].to_list() == [2, 6, 1, 0]
+    workbench.mute("disk failed num", "a known drive", datetime.now(UTC) + timedelta(days=1))
+    app.run()
+    assert app.dataframe[0].value["n_lines"].to_list() == [0, 6, 1, 2]
+    assert "2 muted lines reach one and do not count as flagged" in shown(app)

@@ -16,6 +16,7 @@ from core.config import Config
 from core.records import LOG_TABLE_SCHEMA
 from core.store import RunWriter
 from dashboard import data
+from dashboard.charts import Look, span_bars
 from dashboard.components.line_detail import Token
 from dashboard.escaping import literal
 from dashboard.line_view import contributions, message_at, standing, tokens_of
@@ -391,6 +392,13 @@ def test_rows_begin_where_the_header_ends():
     assert bgl[message_at(bgl, line) :] == " cache error"
     pam = {"raw": "Nov 22 03:16:02 gate sshd[7]: pam_unix(sshd:auth): check pass", "component": "sshd"}
     assert message_at("pam_unix(sshd:auth): check pass", pam | {"host": "gate", "level": None}) == 0
+
+
+def test_a_time_line_of_few_lines_counts_in_whole_ones():
+    for most, steps in ((1, {"dtick": 1, "nticks": None}), (5, {"dtick": None, "nticks": 4})):
+        spans = pl.DataFrame({"first_line_no": [1, 11], "n_lines": [10, 10], "n_flagged": [0, most]})
+        axis = span_bars(spans, None, "lines", Look(False, ["#000"] * 8, "#000")).layout.yaxis
+        assert {name: axis[name] for name in steps} == steps
 
 
 def test_search_and_tokens():

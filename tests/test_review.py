@@ -195,7 +195,7 @@ def test_verdicts_are_counted_in_a_new_run_and_both_stand_side_by_side(app: AppT
     assert not app.exception
     [again] = [info for info in workbench.runs() if info.rescored_from == run.run_id]
     before, after = reader.flagged(run.threshold), workbench.run(again.run_id).flagged(run.threshold)
-    assert "Run A is run B with your verdicts" in app.success[0].value
+    assert "With your verdicts: **0** lines newly flagged" in app.success[0].value
     assert f"**{before - after:,}** no longer flagged" in app.success[0].value and before > after
     opened(app, run=again.run_id)
     button = app.button(f"rescore_{again.run_id}")

@@ -1,6 +1,7 @@
 """The Validate page by AppTest: empty, unlabelled, measured, and with labels that cannot be used."""
 
 import csv
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -120,6 +121,32 @@ def test_a_budget_and_costs_say_where_to_cut(app: AppTest, run: workbench.RunInf
     assert "the labelled lines cost **0**" in shown(app)
     app.number_input(f"alarm_{run.run_id}").set_value(0.0).run()
     assert "one of the two is above 0" in shown(app)
+
+
+def test_muted_lines_are_no_alerts_and_their_labels_are_measured(app: AppTest, run: workbench.RunInfo):
+    label(run)
+    opened(app, run=run.run_id)
+
+    def flagged() -> list[int]:
+        budgets, reader = table(app, "budget"), workbench.run(run.run_id)
+        assert budgets["flagged"].to_list() == [reader.flagged(threshold) for threshold in budgets["threshold"]]
+        return budgets["flagged"].to_list()
+
+    before = flagged()
+    highest = workbench.run(run.run_id).texts().sort("score", descending=True).row(0, named=True)
+    workbench.mute(highest["normalized_text"], "known", datetime.now(UTC) + timedelta(days=1))
+    app.run()
+    assert not app.exception
+    assert flagged() != before
+    cells = [
+        int(button.label.split("**")[1])
+        for button in app.button
+        if (button.key or "").startswith(f"cell_{run.run_id}_")
+    ]
+    assert sum(cells) == 400
+    workbench.unmute(workbench.mutes()["mute_id"][0])
+    app.run()
+    assert flagged() == before
 
 
 def test_a_rule_moves_the_point_and_says_what_cannot_be_reached(app: AppTest, run: workbench.RunInfo) -> None:

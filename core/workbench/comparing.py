@@ -29,7 +29,7 @@ def comparable_runs(run_id: str) -> list[RunInfo]:
 
 
 def compared_runs(run_id: str, other_id: str) -> Comparison:
-    """What two runs say of the same log, at their thresholds in force; `run_id` is A.
+    """What two runs say of the same log, at their thresholds in force and without what is muted now; `run_id` is A.
 
     Raises:
         WorkbenchError: the runs are of different lines.
@@ -51,7 +51,7 @@ def shared_labels(run_id: str, other_id: str) -> list[LabelSource]:
 
 
 def compared_measures(run_id: str, other_id: str, source: str) -> list[dict[str, Any]]:
-    """Measures of two runs against the same labels, at their thresholds in force.
+    """Measures of two runs against the same labels, at their thresholds in force; muted lines count as any others.
 
     Args:
         run_id: run A.

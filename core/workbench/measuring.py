@@ -92,7 +92,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class LabelledRun:
-    """A stored run and labels of its lines, ready to be measured under any weights.
+    """A stored run and labels of its lines, ready to be measured under any weights; labelled lines count, muted or not.
 
     Attributes:
         info: of the run.
@@ -123,11 +123,15 @@ class LabelledRun:
         return _labelled(self.rows, self.texts, fused, self.info.scorers, weights, self.combine)
 
     def score_counts(self, weights: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
-        """Distinct scores under these weights, ascending [K], and lines of the run, not muted, that have each [K]."""
-        scores, text = np.unique(np.append(self.fused(weights), 0.0), return_inverse=True)
-        lines = self.texts["count"].to_numpy() * ~self.texts["muted"].to_numpy()
-        counts = np.bincount(text, np.append(lines, self.info.n_blank), len(scores))
-        return scores[counts > 0], counts[counts > 0].astype(np.int64)
+        """Distinct scores under these weights, ascending [K], and lines of the run that have each [K]; blank ones at 0.
+
+        Muted lines are not counted; a score that only they have is there with 0, for their labels are measured.
+        """
+        fused, lines = self.fused(weights), self.texts["count"].to_numpy() * ~self.texts["muted"].to_numpy()
+        if self.info.n_blank:
+            fused, lines = np.append(fused, 0.0), np.append(lines, self.info.n_blank)
+        scores, place = np.unique(fused, return_inverse=True)
+        return scores, np.bincount(place, lines, len(scores)).astype(np.int64)
 
 
 def labelled_run(run_id: str, source: str) -> LabelledRun:

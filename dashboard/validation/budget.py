@@ -55,7 +55,7 @@ def budget_section(
 def budget_table(
     now: Curve, scores: np.ndarray, lines: np.ndarray, rate: Rate, threshold: float, point_key: str, rule_key: str
 ) -> None:
-    """Each budget's threshold and what it finds; a row moves the point."""
+    """Each budget's threshold and what it finds; a row moves the point. Muted lines are no alerts."""
     st.markdown(f"**What a budget of alerts buys** · {rate.label[0].lower()}{rate.label[1:]}")
     rows = pl.DataFrame(alert_budgets(now, scores, lines, [budget / rate.per_flagged_line for budget in BUDGETS]))
     rows = rows.with_columns(
@@ -90,7 +90,8 @@ def budget_table(
         key=table_key,
     )
     st.caption(
-        "Flagged lines are the whole log's; recall and precision those of the labelled lines. Click one to go there."
+        "Flagged lines are the whole log's, without muted ones; recall and precision those of the labelled lines, "
+        "muted or not. Click one to go there."
     )
 
 

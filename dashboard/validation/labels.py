@@ -10,7 +10,7 @@ from core import workbench
 from core.errors import WorkbenchError
 from dashboard.components.upload_control import upload_control
 from dashboard.escaping import literal
-from dashboard.session import REVIEW_PAGE, run_reader
+from dashboard.session import REVIEW_PAGE, muted_key, run_reader
 
 WAYS_TO_LABELS = """**No labels of this run can be used yet.** None are needed to score; they say how far to trust
 the scores. Three ways to give some:
@@ -92,11 +92,15 @@ def source_text(source: workbench.LabelSource) -> str:
     return f"{source.name} · {source.n_abnormal:,} abnormal, {source.n_normal:,} normal"
 
 
-@st.cache_resource(max_entries=4, show_spinner="Joining labels with scores …")
 def labelled_run(run_id: str, source: str, version: str) -> workbench.LabelledRun:
-    """The run with its labels; `version` is another one where the labels are.
+    """The run with its labels and the mutes of this moment; `version` is another one where the labels are.
 
     Raises:
         WorkbenchError: labels that cannot be used.
     """
+    return _labelled_run(run_id, source, version, muted_key())
+
+
+@st.cache_resource(max_entries=4, show_spinner="Joining labels with scores …")
+def _labelled_run(run_id: str, source: str, version: str, muted: str) -> workbench.LabelledRun:
     return workbench.labelled_run(run_id, source)

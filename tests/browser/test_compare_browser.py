@@ -18,14 +18,14 @@ OTHER = [(raw, text, 0.7 if text == "disk failed" else score * 0.9) for raw, tex
 
 
 def test_runs_are_compared_and_an_incident_is_exported(browser: Browser, server: str, tmp_path: Path):
-    store_run("b", OTHER, name="auth.log", reweighed_from="a")
     store_run("a", LINES, name="auth.log")
+    store_run("b", OTHER, name="auth.log", reweighed_from="a")
     view = Watched(browser, server)
     page = view.page
     page.goto(f"{server}/compare?run=a&with=b")
     expect(page.get_by_text("the runs agree on 97.30% of the lines")).to_be_visible()
-    expect(page.locator(".js-plotly-plot .legend")).to_contain_text("only B (1)", timeout=60_000)
-    page.get_by_text("only B (1)", exact=False).last.click()
+    expect(page.locator(".js-plotly-plot .legend")).to_contain_text("only after (1)", timeout=60_000)
+    page.get_by_text("only after (1)", exact=False).last.click()
     expect(page.locator(".heading b")).to_have_text("Line 37")
     page.wait_for_url(re.compile("part=only_b"))
     page.get_by_text("With what the model learnt").click()

@@ -106,7 +106,7 @@ def test_a_verdict_counts_at_once(browser: Browser, server: str, tmp_path: Path)
     expect(button).to_be_enabled()
     view.settle()
     button.click()
-    told = page.get_by_text("Run A is run B with your verdicts")
+    told = page.get_by_text("With your verdicts:")
     expect(told).to_be_visible()
     [again] = [info for info in workbench.runs() if info.rescored_from == run.run_id]
     before, after = (workbench.run(one).flagged(run.threshold) for one in (run.run_id, again.run_id))
