@@ -30,7 +30,7 @@ from dashboard.session import (
     run_reader,
     way_text,
 )
-from dashboard.table_look import score_column
+from dashboard.table_look import NARROW, score_column
 
 RUNS, LEARNT = "With another run", "With what the model learnt"
 CHANGE = "After less before."
@@ -56,6 +56,7 @@ def page() -> None:
     try:
         reader = run_reader(run_id)
         st.query_params["run"] = run_id
+        st.html(NARROW)
         others = {other.run_id: other for other in workbench.comparable_runs(run_id)}
         with st.container(horizontal=True, vertical_alignment="center"):
             way = st.segmented_control(

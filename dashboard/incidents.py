@@ -30,12 +30,14 @@ from dashboard.session import (
     run_reader,
     threshold_in_view,
 )
-from dashboard.table_look import line_columns
+from dashboard.table_look import NARROW, line_columns
 
 SHOWN = 300
 EXAMPLE_CHARS = 300
 BOARD = "incidents_{}".format
 USUAL = "usual"
+ORDERS = {"highest score": ("worst_score", True), "most lines": ("n_lines", True), "earliest": ("first_no", False)}
+USUAL_ORDER = "Highest scores first, in three bands from the threshold to 1; in a band those with the most lines first."
 GAPS = {
     "1 minute": timedelta(minutes=1),
     "5 minutes": timedelta(minutes=5),
@@ -56,6 +58,7 @@ def page() -> None:
     try:
         run_reader(run_id)  # says so where it cannot be opened
         st.query_params["run"] = run_id
+        st.html(NARROW)
         triage(run_id)
     except WorkbenchError as error:
         cannot_open(error)
@@ -72,18 +75,21 @@ def triage(run_id: str) -> None:
         head = st.container(horizontal=True, vertical_alignment="center")
         with head:
             words = st.empty()
+            order = order_choice(run_id)
             gap = gap_choice(reader.info)
             rescore_button(reader, workbench.verdicts(run_id))
-        incidents = folded(run_id, threshold, gap, muted_key())
+        incidents = ordered(folded(run_id, threshold, gap, muted_key()), order)
         words.markdown(summary(reader, incidents, threshold), width="stretch")
         if incidents.table.is_empty():
             st.info("Nothing is flagged. Move the threshold to the left.", icon=":material/filter_alt_off:")
             st.page_link(THRESHOLD_PAGE, label="Go to Threshold", icon=":material/tune:", query_params={"run": run_id})
         else:
+            if order == USUAL:
+                st.caption(USUAL_ORDER)
             verdicts = workbench.verdicts(run_id, notes=True)
             current = in_view(run_id, incidents, reader.info.n_lines)
             incident_board(
-                judged(listed(run_id, threshold, gap, muted_key()), incidents, verdicts),
+                judged(listed(run_id, threshold, gap, order, muted_key()), incidents, verdicts),
                 current,
                 workbench.MOST_LINES,
                 answered(BOARD(run_id)),
@@ -116,6 +122,21 @@ def gap_choice(info: workbench.RunInfo) -> timedelta | int | None:
     return gaps.get(chosen)
 
 
+def order_choice(run_id: str) -> str:
+    """USUAL or a key of ORDERS."""
+    from_link("order", f"order_of_incidents_{run_id}", lambda text: text if text in ORDERS else None)
+    chosen = st.selectbox(
+        "Order",
+        [USUAL, *ORDERS],
+        format_func=lambda name: f"Order: {name}",
+        label_visibility="collapsed",
+        width=200,
+        key=f"order_of_incidents_{run_id}",
+    )
+    to_link(order=None if chosen == USUAL else chosen)
+    return str(chosen)
+
+
 def gap_text(gap: timedelta | int) -> str:
     """A gap in words.
 
@@ -133,6 +154,14 @@ def gap_text(gap: timedelta | int) -> str:
 def folded(run_id: str, threshold: float, gap: timedelta | int | None, muted: str) -> workbench.Incidents:
     """The incidents; a run never changes, what is muted does."""
     return workbench.incidents(run_reader(run_id), threshold, gap)
+
+
+def ordered(incidents: workbench.Incidents, order: str) -> workbench.Incidents:
+    """The incidents in one of ORDERS, or as they are."""
+    if order == USUAL:
+        return incidents
+    column, descending = ORDERS[order]
+    return replace(incidents, table=incidents.table.sort(column, "incident", descending=[descending, False]))
 
 
 def summary(reader: workbench.RunReader, incidents: workbench.Incidents, threshold: float) -> str:
@@ -156,9 +185,9 @@ def summary(reader: workbench.RunReader, incidents: workbench.Incidents, thresho
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def listed(run_id: str, threshold: float, gap: timedelta | int | None, muted: str) -> list[IncidentRow]:
+def listed(run_id: str, threshold: float, gap: timedelta | int | None, order: str, muted: str) -> list[IncidentRow]:
     """The incidents as the board shows them, without verdicts."""
-    return rows_of(run_reader(run_id), folded(run_id, threshold, gap, muted))
+    return rows_of(run_reader(run_id), ordered(folded(run_id, threshold, gap, muted), order))
 
 
 def rows_of(reader: workbench.RunReader, incidents: workbench.Incidents) -> list[IncidentRow]:
@@ -260,12 +289,12 @@ def opened(
     texts = messages_of(reader, incidents, current)
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        st.markdown(about(row))
+        st.markdown(about(row, len(texts)))
         with st.container(horizontal=True, vertical_alignment="center"):
             with st.container(horizontal=True, vertical_alignment="center", width="stretch"):
                 offset = page_offset(f"{run_id}_incident_{current}", row["n_lines"])
             incident_export(run_id, current, incidents.line_numbers(current))
-            mute_button(reader, texts, key=f"incident_{run_id}")
+            mute_button(reader, texts, key=f"incident_{run_id}_{current}")
         numbers = incidents.line_numbers(current)
         rows = without_headers(reader.lines_at(numbers[offset : offset + PAGE_ROWS]))
         ids = rows["line_no"].to_list()
@@ -303,9 +332,9 @@ def message_table(texts: pl.DataFrame) -> None:
         st.caption(f"The {MESSAGES:,} most frequent of {len(texts):,}.")
 
 
-def about(row: dict) -> str:
+def about(row: dict, n_messages: int) -> str:
     """An incident in a line."""
-    n_lines, n_messages = row["n_lines"], row["n_messages"]
+    n_lines = row["n_lines"]
     words = [
         f"**{literal(row['title']) or 'Incident'}**",
         f"{n_lines:,} {'line' if n_lines == 1 else 'lines'}",

@@ -44,6 +44,7 @@ def fall_of(measures: list[tuple[str, int, float]], name: str) -> str:
 def figure(measures: list[tuple[str, int, float]], look: Look) -> go.Figure:
     """One line a kind of loss; dashes tell them apart where colours do not."""
     made = go.Figure()
+    words = {"size": 12, "color": look.text}
     for name, label in NAMES.items():
         points = [(step, loss) for kind, step, loss in measures if kind == name]
         if points:
@@ -55,8 +56,8 @@ def figure(measures: list[tuple[str, int, float]], look: Look) -> go.Figure:
     return made.update_layout(
         height=PX,
         margin={"l": 48, "r": 8, "t": 8, "b": 36},
-        xaxis={"title": "training step", "rangemode": "tozero"},
-        yaxis={"title": "loss, nats a masked token"},
-        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "top"},
+        xaxis={"title": {"text": "training step", "font": words}, "tickfont": words, "rangemode": "tozero"},
+        yaxis={"title": {"text": "loss, nats a masked token", "font": words}, "tickfont": words},
+        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "top", "font": words},
         showlegend=True,
     )

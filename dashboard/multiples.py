@@ -12,6 +12,7 @@ from dashboard.session import muted_key, run_reader
 
 SHOWN = 12  # groups, those with the most flagged lines
 BARS = 24  # of each
+NAME_CHARS = 300  # more than a card has room for
 BY_SOURCE, BY_MESSAGE = "By source", "By message"
 
 
@@ -74,7 +75,7 @@ def sources(groups: pl.DataFrame, picked: str | None) -> list[Multiple]:
     return [
         Multiple(
             id=row["source"],
-            name=row["source"],
+            name=row["source"][:NAME_CHARS],
             n_flagged=row["n_flagged"],
             said=f"of {row['n_lines']:,} · {100 * row['n_flagged'] / row['n_lines']:.0f}%",
             lines=row["lines"],
@@ -90,7 +91,7 @@ def messages(groups: pl.DataFrame, picked: int | None) -> list[Multiple]:
     return [
         Multiple(
             id=row["text_id"],
-            name=row["normalized_text"],
+            name=row["normalized_text"][:NAME_CHARS],
             n_flagged=row["n_lines"],
             said=f"{'line' if row['n_lines'] == 1 else 'lines'} · score {row['score']:.3f}",
             lines=row["lines"],

@@ -10,7 +10,7 @@ import streamlit as st
 from core import workbench
 from core.errors import WorkbenchError
 from dashboard.escaping import in_cells, literal
-from dashboard.session import ROW_PX, age_text
+from dashboard.session import ROW_PX, age_text, muted_key, run_reader, threshold_in_view
 
 OFFERED = 50  # messages of an incident
 SHOWN_CHARS = 160
@@ -18,22 +18,23 @@ DAYS = 30  # a mute lasts unless told otherwise
 
 
 def mute_button(reader: workbench.RunReader, messages: pl.DataFrame, key: str) -> None:
-    """A button that asks for reason and end, then mutes.
+    """A button that asks for messages, reason and end, and says what would be silent; then mutes.
 
     Args:
         reader: the run.
         messages: normalized_text of the messages to choose from, the likeliest first.
-        key: of the widgets.
+        key: of the widgets; another one for other messages, or the reason given for some would stand at others.
     """
-    texts = messages["normalized_text"].head(OFFERED).to_list()
-    with st.popover("Mute", icon=":material/notifications_off:", disabled=not texts, help=HELP):
-        text = texts[0] if texts else ""
-        if len(texts) > 1:
-            text = st.selectbox("Message", texts, format_func=lambda text: text[:SHOWN_CHARS], key=f"mute_text_{key}")
-        else:
-            st.code(text[:SHOWN_CHARS], language=None, wrap_lines=True)
+    texts = messages["normalized_text"].to_list()
+    with st.popover("Mute", icon=":material/notifications_off:", disabled=not texts):
+        st.caption("Lines keep their scores, but are neither flagged, queued nor counted until the day you name.")
+        chosen = chosen_messages(texts, key)
+        st.markdown(reach_text(reader.info.run_id, chosen))
         reason = st.text_input(
-            "Reason", placeholder="Why it may be silent, and who knows", max_chars=500, key=f"mute_reason_{key}"
+            "Reason (required)",
+            placeholder="Why it may be silent, and who knows",
+            max_chars=500,
+            key=f"mute_reason_{key}",
         )
         today = datetime.now(UTC).date()
         day = st.date_input(
@@ -43,9 +44,13 @@ def mute_button(reader: workbench.RunReader, messages: pl.DataFrame, key: str) -
             max_value=today + timedelta(days=3650),
             key=f"mute_until_{key}",
         )
-        if st.button("Mute this message", type="primary", width="stretch", key=f"mute_now_{key}"):
+        said = "this message" if len(chosen) <= 1 else f"{len(chosen):,} messages"
+        if st.button(f"Mute {said}", type="primary", width="stretch", key=f"mute_now_{key}"):
+            until = datetime.combine(day, time(23, 59, 59), UTC)
             try:
-                workbench.mute(text, reason, datetime.combine(day, time(23, 59, 59), UTC))
+                with st.spinner("Muting …"):
+                    for text in chosen:
+                        workbench.mute(text, reason, until)
             except WorkbenchError as error:
                 st.error(literal(str(error)), icon=":material/error:")
             else:
@@ -53,7 +58,32 @@ def mute_button(reader: workbench.RunReader, messages: pl.DataFrame, key: str) -
                 st.rerun()
 
 
-HELP = "Its lines keep their scores, but are neither flagged, queued nor counted until the day you name."
+def chosen_messages(texts: list[str], key: str) -> list[str]:
+    """One of the messages, shown, or all of them."""
+    if len(texts) > 1:
+        choices = {f"All {len(texts):,} messages of this incident": texts}
+        # Numbered, for two of them may begin alike.
+        choices |= {f"{no}. {text[:SHOWN_CHARS]}": [text] for no, text in enumerate(texts[:OFFERED], 1)}
+        label = "Message" if len(texts) <= OFFERED else f"Message, the {OFFERED} most frequent"
+        texts = choices[st.selectbox(label, list(choices), index=1, key=f"mute_text_{key}")]
+    if len(texts) == 1:
+        st.code(texts[0][:SHOWN_CHARS], language=None, wrap_lines=True)
+    return texts
+
+
+def reach_text(run_id: str, messages: list[str]) -> str:
+    """What would be silent in this run, Markdown."""
+    rows = reach(run_id, threshold_in_view(run_id), muted_key()).filter(pl.col("normalized_text").is_in(messages))
+    n_lines, n_flagged = rows["n_lines"].sum(), rows["n_flagged"].sum()
+    words = f"**{n_lines:,}** {'line' if n_lines == 1 else 'lines'} here, **{n_flagged:,}** flagged"
+    n_sources = rows["sources"].explode().drop_nulls().n_unique()
+    return f"{words}, from **{n_sources:,}** {'source' if n_sources == 1 else 'sources'}" if n_sources else words
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def reach(run_id: str, threshold: float, muted: str) -> pl.DataFrame:
+    """What each flagged message takes with it; a run never changes, what is muted does."""
+    return workbench.reach_of_mutes(run_reader(run_id), threshold)
 
 
 def muted_list(reader: workbench.RunReader, threshold: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -26,6 +27,7 @@ COLUMNS = {
 }
 """Columns of `RunReader.lines` that can be shown, with their headings, in their order."""
 USUAL = ("line_no", "timestamp_utc", "level", "score", "file", "raw", "host", "component")
+NARROW = Path(__file__).with_name("narrow.css")  # for pages with tables beside something else
 HEIGHTS = {"dense": 22, "usual": ROW_PX, "roomy": 40}  # px of a row
 _COLUMNS_KEY, _HEIGHT_KEY = "columns_of_lines", "height_of_lines"  # one for all runs of a session
 

@@ -14,6 +14,7 @@ from core.evaluate import curve
 from dashboard.components.operating_point import operating_point
 from dashboard.escaping import literal
 from dashboard.session import VALIDATE_PAGE, cannot_open, nothing_scored, open_run, run_in_view, run_reader
+from dashboard.table_look import NARROW
 from dashboard.threshold import rate_of
 from dashboard.validation.budget import budget_section
 from dashboard.validation.changes import changes_section
@@ -35,6 +36,7 @@ def page() -> None:
     try:
         info = run_reader(run_id).info
         st.query_params["run"] = run_id
+        st.html(NARROW)
         if source := source_choice(run_id):
             figures_page(info, source)
     except WorkbenchError as error:

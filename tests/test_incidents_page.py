@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 from core import workbench
 from core.errors import WorkbenchError
 from dashboard.acts import Act
-from dashboard.incidents import judged, perform, rows_of, seen_text
+from dashboard.incidents import ORDERS, USUAL, judged, ordered, perform, rows_of, seen_text
 from tests.builders import HOSTILE_LINES, store_run
 from tests.pages import shown
 
@@ -69,15 +69,52 @@ def test_a_verdict_is_for_all_lines_of_an_incident_and_undone_as_one(app: AppTes
 def test_a_message_is_muted_with_its_reason_and_listed(app: AppTest):
     store_run("a", LINES)
     opened(app, run="a", incident="47")
-    mute = app.button("mute_now_incident_a")
-    mute.click().run()
+    assert "**5** lines here, **5** flagged" in shown(app)
+    app.button("mute_now_incident_a_47").click().run()
     assert "a mute needs a reason" in app.error[0].value.replace("\\", "")
-    app.text_input("mute_reason_incident_a").set_value("a known drive")
-    app.button("mute_now_incident_a").click().run()
+    app.text_input("mute_reason_incident_a_47").set_value("a known drive")
+    app.button("mute_now_incident_a_47").click().run()
     assert not app.exception
     assert "**6** flagged lines" in shown(app)
     assert "Muted messages (1): 5 lines are left out here" in [item.label for item in app.expander]
     assert app.dataframe[-1].value["reason"].to_list() == ["a known drive"]
+    assert app.text_input("mute_reason_incident_a_41").value == ""  # of another incident
+
+
+def test_all_messages_of_an_incident_are_muted_at_once_and_what_goes_is_said_before(app: AppTest):
+    store_run("a", LINES)
+    opened(app, run="a", incident="41")
+    choice = app.selectbox("mute_text_incident_a_41")
+    assert choice.options[:2] == ["All 6 messages of this incident", f"1. {sorted(HOSTILE_LINES)[0]}"]
+    assert choice.value == choice.options[1]
+    assert "**1** line here, **1** flagged" in shown(app)
+    choice.select("All 6 messages of this incident").run()
+    assert "**6** lines here, **6** flagged" in shown(app)
+    app.text_input("mute_reason_incident_a_41").set_value("a test of ours")
+    app.button("mute_now_incident_a_41").click().run()
+    assert not app.exception
+    assert set(workbench.mutes()["normalized_text"]) == set(HOSTILE_LINES)
+    assert "**5** flagged lines at 0.5000 · **1** incident" in shown(app)
+
+
+def test_incidents_are_ordered_as_asked_and_the_usual_order_is_said(app: AppTest):
+    disks = [(f"disk {no} failed", "disk failed num", 0.7) for no in range(5)]
+    root = [("root shell", "root shell", 0.8)] * 3
+    odd = [("odd request", "odd request", 0.75)] * 4
+    store_run("a", [*LINES[:40], *odd, *root, *disks])
+    found = workbench.incidents(workbench.run("a"), 0.5)
+    assert {order: ordered(found, order).table["incident"].to_list() for order in (USUAL, *ORDERS)} == {
+        "usual": [48, 41, 45],
+        "highest score": [45, 41, 48],
+        "most lines": [48, 41, 45],
+        "earliest": [41, 45, 48],
+    }
+    opened(app, run="a")
+    assert app.query_params["incident"] == "48"
+    assert "Highest scores first, in three bands" in shown(app)
+    app.selectbox("order_of_incidents_a").select("earliest").run()
+    assert app.query_params["order"] == "earliest"
+    assert "Highest scores first" not in shown(app)
 
 
 def test_the_threshold_page_shows_what_is_muted(app: AppTest):

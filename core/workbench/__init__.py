@@ -56,7 +56,7 @@ from core.workbench.models import (
     models,
     train,
 )
-from core.workbench.mutes import mute, mutes, unmute
+from core.workbench.mutes import mute, mutes, reach_of_mutes, unmute
 from core.workbench.reports import ECS, export, exported, report_html
 from core.workbench.rescoring import JudgedMessages, judged_messages, rescore
 from core.workbench.reweighing import derive_model, fused_score, reweigh
@@ -172,6 +172,7 @@ __all__ = [
     "pretrain",
     "preview",
     "quick",
+    "reach_of_mutes",
     "report_html",
     "rescore",
     "resume",

@@ -6,7 +6,8 @@ from datetime import datetime
 
 import polars as pl
 
-from core.store import Mutes
+from core.incidents import MOST_LINES
+from core.store import Mutes, RunReader
 
 
 def mutes() -> pl.DataFrame:
@@ -31,6 +32,30 @@ def mute(normalized_text: str, reason: str, until_utc: datetime, by: str = "anal
         StoreError: the store cannot be written.
     """
     Mutes().add(normalized_text, reason, until_utc, by)
+
+
+def reach_of_mutes(reader: RunReader, threshold: float) -> pl.DataFrame:
+    """What each flagged message of a run takes with it where it is muted.
+
+    Args:
+        reader: the run.
+        threshold: lines at or above it are flagged, unless their message is muted.
+
+    Returns:
+        normalized_text, n_lines, n_flagged (of these lines), sources (of the flagged ones, where that is known; looked
+        for in the 100,000 lines with the highest scores).
+
+    Raises:
+        StoreError: the run cannot be read.
+    """
+    texts = reader.texts().select("text_id", "normalized_text", "count", "score", "muted")
+    flagged = (pl.col("score") >= threshold) & ~pl.col("muted")
+    counts = texts.group_by("normalized_text").agg(
+        pl.col("count").sum().alias("n_lines"), pl.col("count").filter(flagged).sum().alias("n_flagged")
+    )
+    lines = reader.flagged_lines(threshold, MOST_LINES).select("text_id", "source").unique().join(texts, on="text_id")
+    sources = lines.group_by("normalized_text").agg(pl.col("source").drop_nulls().unique().sort().alias("sources"))
+    return counts.filter(pl.col("n_flagged") > 0).join(sources, on="normalized_text", how="left")
 
 
 def unmute(mute_id: int) -> None:

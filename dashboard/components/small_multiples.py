@@ -18,7 +18,7 @@ class Multiple:
 
     Attributes:
         id: handed back where it is picked.
-        name: as it stands in the log.
+        name: as it stands in the log, cut.
         n_flagged: lines at or above the threshold.
         said: what follows that number, in words; they say what the bars do.
         lines: a bar each.

@@ -72,20 +72,20 @@ class FigureRow:
 def figures_table(run: workbench.RunInfo, source: workbench.LabelSource, weights: dict[str, float]) -> None:
     """Areas under the curves with their intervals, of all lines and of parts that say how far they hold."""
     columns = {
-        "of": st.column_config.TextColumn("Figures of", width=260),
+        "of": st.column_config.TextColumn("Figures of", width=190),
         "lines": st.column_config.NumberColumn("Lines", format="localized", width=70),
         "prevalence": st.column_config.NumberColumn(
-            "Prevalence", format="%.1f%%", width=80, help="Share of abnormal lines: the PR-AUC of pure chance"
+            "Prevalence", format="%.1f%%", width=75, help="Share of abnormal lines: the PR-AUC of pure chance"
         ),
         "pr_auc": st.column_config.NumberColumn("PR-AUC", format="%.3f", width=70),
         "pr_interval": st.column_config.TextColumn(
-            "95% interval", width=110, help="Bootstrap over distinct messages; empty where there are fewer than five"
+            "95% interval", width=105, help="Bootstrap over distinct messages; empty where there are fewer than five"
         ),
         "change": st.column_config.NumberColumn(
             "Δ saved weights", format="%+.3f", width=110, help="PR-AUC against the weights the run was scored with"
         ),
         "roc_auc": st.column_config.NumberColumn("ROC-AUC", format="%.3f", width=70),
-        "roc_interval": st.column_config.TextColumn("95% interval ", width=110),
+        "roc_interval": st.column_config.TextColumn("95% interval ", width=105),
         "best_f1": st.column_config.NumberColumn(
             "Best F1", format="%.3f", width=70, help="At a threshold chosen on these very labels"
         ),
@@ -189,7 +189,7 @@ def kinds_table(found: pl.DataFrame, label: int) -> None:
         row_height=ROW_PX,
         column_order=["kind", "n", "flagged_share"],
         column_config={
-            "kind": st.column_config.TextColumn("Kind", width=170),
+            "kind": st.column_config.TextColumn("Kind", width=110),
             "n": st.column_config.NumberColumn("Lines", format="localized", width=60),
             "flagged_share": percent_column("Flagged"),
         },
@@ -199,4 +199,4 @@ def kinds_table(found: pl.DataFrame, label: int) -> None:
 
 def percent_column(name: str) -> Any:
     """Percentages as a bar and a number, all with one decimal."""
-    return st.column_config.ProgressColumn(name, min_value=0, max_value=100, format="%.1f%%", width=110)
+    return st.column_config.ProgressColumn(name, min_value=0, max_value=100, format="%.1f%%", width=90)

@@ -145,8 +145,8 @@ def scorers_table(info: workbench.RunInfo, rows: Labelled) -> None:
         row_height=ROW_PX,
         column_order=["scorer", "pr_auc", "roc_auc"],
         column_config={
-            "scorer": st.column_config.TextColumn("Each alone", width=170),
-            "pr_auc": st.column_config.ProgressColumn("PR-AUC", min_value=0, max_value=1, format="%.3f"),
+            "scorer": st.column_config.TextColumn("Each alone", width=140),
+            "pr_auc": st.column_config.ProgressColumn("PR-AUC", min_value=0, max_value=1, format="%.3f", width=100),
             "roc_auc": st.column_config.NumberColumn("ROC-AUC", format="%.3f", width=80),
         },
         key=f"scorers_{info.run_id}",

@@ -34,6 +34,15 @@ def test_an_incident_is_judged_undone_muted_and_linked_to(browser: Browser, serv
     expect(page.get_by_text("for all its 6 lines")).to_be_visible()
     view.settle()
 
+    # A narrow window loses no answer: time stands below the name, the line below the table.
+    wide = page.viewport_size
+    page.set_viewport_size({"width": 900, "height": 900})
+    expect(rows.first.locator(".when")).to_contain_text("2026-11-18")
+    expect(rows.first.locator(".when")).to_be_visible()
+    table, line = page.get_by_test_id("stDataFrame").first.bounding_box(), page.locator(".heading b").bounding_box()
+    assert table["x"] == line["x"] and line["y"] > table["y"] + table["height"]
+    page.set_viewport_size(wide)
+
     # The keys are told by one of them; while they are shown they do nothing else.
     page.keyboard.press("?")
     shown = page.get_by_role("dialog", name="Keys of this page")
