@@ -155,6 +155,7 @@ def test_a_verdict_on_a_flood_is_on_its_source_and_not_on_the_text_of_everyday_r
     assert (text_id, n_flagged) == (reader.line(600)["text_id"], 60)
     assert score == rows["score"].max()
     assert reader.by_message(0.3, 5, 4).select("n_lines", "lines").rows() == [(60, [0, 0, 0, 60])]
+    assert reader.flagged_lines(0.3, 100)["text_id"].to_list() == [0] * 60  # the message's, not the context's
     assert reader.top_messages(0.3, 5).select("count", "first_no", "last_no").rows() == [(60, 541, 600)]
 
     workbench.set_verdict(info.run_id, list(range(541, 601)), "abnormal")

@@ -39,13 +39,16 @@ class RunReader(RunGroups, RunExport):
 
         Returns:
             line_no, timestamp_utc, source (the session; else the host where several write, none of them half the
-            lines; else null), component, text_id, score; by line number.
+            lines; else null), component, text_id (the first of its message's, whatever its context), score; by line
+            number.
         """
         return self._frame(
             f"""
             SELECT * FROM (
-                SELECT line_no, timestamp_utc, {self._source} AS source, component, text_id, score
-                FROM lines JOIN texts USING (text_id) WHERE score >= ? AND NOT muted
+                SELECT line_no, timestamp_utc, {self._source} AS source, component, message AS text_id, score
+                FROM lines JOIN (
+                    SELECT *, min(text_id) OVER (PARTITION BY normalized_text) AS message FROM texts
+                ) USING (text_id) WHERE score >= ? AND NOT muted
                 ORDER BY score DESC, line_no LIMIT ?
             ) ORDER BY line_no
             """,  # noqa: S608  fixed words only; values are bound
