@@ -12,8 +12,9 @@ from core import workbench
 from core.errors import WorkbenchError
 from dashboard.components.upload_control import upload_control
 from dashboard.escaping import in_cells, literal
-from dashboard.job_cards import earlier_jobs, job_cards
+from dashboard.job_cards import WAIT, busy, earlier_jobs, job_cards
 from dashboard.lines_table import table_px
+from dashboard.link import to_link
 from dashboard.log_input import (
     FILE_KEY,
     add_arrived,
@@ -32,6 +33,8 @@ from dashboard.session import (
     forget_run,
     muted_key,
     open_run,
+    run_in_view,
+    time_text,
     way_text,
 )
 
@@ -229,15 +232,16 @@ def score_form(paths: list[Path], read: workbench.ReadConfig, texts: pl.DataFram
     )
     for item in damaged:
         st.caption(f":material/warning: {literal(item.name)}: {literal(item.error or '')}")
-    busy = any(not job.is_final for job in workbench.jobs())
+    wait = busy(workbench.jobs())
     start = st.button(
         "Find abnormal lines" if len(paths) == 1 else f"Find abnormal lines in {len(paths)} files",
         type="primary",
         icon=":material/play_arrow:",
         width="stretch",
-        disabled=busy,
-        help="A job is running. Wait for it, or cancel it." if busy else None,
+        disabled=wait,
     )
+    if wait:
+        st.caption(WAIT)
     st.page_link(MODELS_PAGE, label="Or train a model from it", icon=":material/model_training:")
     if not start:
         return
@@ -334,7 +338,7 @@ def n_flagged(run_id: str, threshold: float, muted: str) -> int | None:
 
 def delete_runs(runs: list[workbench.RunInfo]) -> None:
     """Remove runs, once the analyst has said which."""
-    names = {run.run_id: f"{run.name} · {way_text(run)} · {age_text(run.created_utc)}" for run in runs}
+    names = {run.run_id: f"{run.name} · {way_text(run)} · {time_text(run.created_utc)}" for run in runs}
     with st.popover("Delete", icon=":material/delete:"):
         doomed = st.multiselect(
             "Runs to delete", list(names), format_func=names.__getitem__, placeholder="Choose runs", key="doomed_runs"
@@ -348,8 +352,9 @@ def delete_runs(runs: list[workbench.RunInfo]) -> None:
         except WorkbenchError as error:
             st.error(literal(str(error)), icon=":material/error:")
         else:
-            forget_run()
-            st.query_params.pop("run", None)
+            if run_in_view() in doomed:
+                forget_run()
+                to_link(run=None)
             st.rerun()
 
 

@@ -61,7 +61,6 @@ def page() -> None:
         return
     try:
         on_map = workbench.map_of(run_id, "pca")
-        st.query_params["run"] = run_id
         if on_map.is_empty():
             st.info(
                 "No network read this log, so its messages have no place on a map. On the Data page, score it with a "
@@ -108,16 +107,16 @@ def controls(reader: workbench.RunReader) -> tuple[str, str, str]:
     """The method, the column that colours, and the search as typed."""
     run_id = reader.info.run_id
     colours = COLOURS | {f"Scorer {name}": name for name in reader.info.scorers}
-    from_link("map", _key(run_id, "method_kept"), lambda text: text if text in workbench.MAP_NAMES else None)
-    from_link("colour", _key(run_id, "colour_kept"), lambda text: text if text in colours else None)
-    from_link("search", _key(run_id, "search_kept"), str)
-    kept = {name: st.session_state.get(_key(run_id, f"{name}_kept"), start) for name, start in STARTS.items()}
+    from_link("map", _key(run_id, "method"), lambda text: text if text in workbench.MAP_NAMES else None)
+    from_link("colour", _key(run_id, "colour"), lambda text: text if text in colours else None)
+    from_link("search", _key(run_id, "search"), str)
+    for name, start in STARTS.items():
+        st.session_state.setdefault(_key(run_id, name), start)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         method = st.segmented_control(
             "Map",
             list(workbench.MAP_NAMES),
             format_func=workbench.MAP_NAMES.__getitem__,
-            default=kept["method"],
             required=True,
             label_visibility="collapsed",
             width="content",
@@ -126,7 +125,6 @@ def controls(reader: workbench.RunReader) -> tuple[str, str, str]:
         colour = st.selectbox(
             "Colour by",
             list(colours),
-            index=list(colours).index(kept["colour"]),
             format_func="Colour: {}".format,
             label_visibility="collapsed",
             width=220,
@@ -134,7 +132,6 @@ def controls(reader: workbench.RunReader) -> tuple[str, str, str]:
         )
         typed = st.text_input(
             "Search",
-            value=kept["search"],
             placeholder="Search the messages: text, or /regular expression/",
             icon=":material/search:",
             label_visibility="collapsed",
@@ -142,8 +139,6 @@ def controls(reader: workbench.RunReader) -> tuple[str, str, str]:
         )
         place_form(run_id)
     now = {"method": method, "colour": colour, "search": typed}
-    for name, value in now.items():  # a visit to another page drops what it does not show
-        st.session_state[_key(run_id, f"{name}_kept")] = value
     shown = {name: None if value == STARTS[name] else value for name, value in now.items()}
     to_link(map=shown["method"], colour=shown["colour"], search=shown["search"])
     return method, colours[colour], typed

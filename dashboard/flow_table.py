@@ -10,12 +10,11 @@ import streamlit as st
 
 from core import workbench
 from dashboard.escaping import literal
-from dashboard.lines_table import picked
-from dashboard.link import from_link, to_link, whole_number
+from dashboard.lines_table import PAGE_ROWS, page_offset, picked
+from dashboard.link import from_link, to_link, whole_number, word_of
 from dashboard.table_look import score_column
 from dashboard.timeline import LAST_SPAN, SPANS, limited_to, span_shown, timeline
 
-MOST_ROWS = 1_000
 MOST_SOURCES = 6
 ORDERS = {
     "Highest score": ("score", True),
@@ -24,7 +23,8 @@ ORDERS = {
     "Most packets": ("packets", True),
     "Longest": ("duration_s", True),
 }
-SHOWN = ["Flagged flows", "All flows"]
+ORDERS_IN_LINK = {"time": "Time", "bytes": "Most bytes", "packets": "Most packets", "longest": "Longest"}
+VIEWS = {"flagged": "Flagged flows"}  # in the address; all flows need no word there
 
 
 def flow_table(reader: workbench.FlowRunReader, threshold: float, source: str | None) -> int | None:
@@ -35,15 +35,47 @@ def flow_table(reader: workbench.FlowRunReader, threshold: float, source: str | 
         threshold: a flow is flagged at or above it.
         source: whose flows alone are listed; None for all.
     """
+    follow_link(reader)
+    flow_no = chosen_flow(reader, threshold, source)
+    write_link(reader.info, flow_no)
+    return flow_no
+
+
+def follow_link(reader: workbench.FlowRunReader) -> None:
+    """What the address says of the table."""
     run_id = reader.info.run_id
-    chosen_key = f"flow_{run_id}"
-    from_link("flow", chosen_key, whole_number(1, reader.info.n_flows))
+    from_link("view", f"flows_shown_{run_id}", VIEWS.get)
+    from_link("q", f"flow_search_{run_id}", str)
+    from_link("order", f"flow_order_{run_id}", ORDERS_IN_LINK.get)
+    for column in filters_of(reader.info):
+        key = f"flow_{column}"
+        from_link(key, f"{key}_{run_id}", lambda text, column=column: text if text in reader.values(column) else None)
     from_link("span", f"span_{key_of(run_id)}", whole_number(0, LAST_SPAN))
+    from_link("flow", f"flow_{run_id}", whole_number(1, reader.info.n_flows))
+
+
+def write_link(run: workbench.FlowRunInfo, flow_no: int | None) -> None:
+    """The table in the address, its defaults left out."""
+    state, run_id = st.session_state, run.run_id
+    span, flow = limited_to(key_of(run_id)), state.get(f"flow_{run_id}")
+    to_link(
+        view=word_of(state.get(f"flows_shown_{run_id}"), VIEWS),
+        q=state.get(f"flow_search_{run_id}") or None,
+        order=word_of(state.get(f"flow_order_{run_id}"), ORDERS_IN_LINK),
+        **{f"flow_{column}": state.get(f"flow_{column}_{run_id}") for column in filters_of(run)},
+        span=None if span is None else str(span),
+        flow=None if flow is None or flow_no is None else str(flow_no),
+    )
+
+
+def chosen_flow(reader: workbench.FlowRunReader, threshold: float, source: str | None) -> int | None:
+    """The table itself; the flow chosen in it."""
+    run_id = reader.info.run_id
+    st.session_state.setdefault(f"flows_shown_{run_id}", "All flows")
     with st.container(horizontal=True, vertical_alignment="center"):
         shown = st.segmented_control(
             "Show",
-            SHOWN,
-            default=SHOWN[1],
+            [*VIEWS.values(), "All flows"],
             required=True,
             label_visibility="collapsed",
             width="content",
@@ -54,21 +86,20 @@ def flow_table(reader: workbench.FlowRunReader, threshold: float, source: str | 
     if source is not None:
         wanted = wanted & (pl.col("source") == source)
     wanted = wanted & span_filter(reader, threshold)
-    if shown == SHOWN[0]:
+    if shown == VIEWS["flagged"]:
         wanted = wanted & (pl.col("score") >= threshold)
-    span = limited_to(key_of(run_id))
-    to_link(span=None if span is None else str(span))
     by, descending = ORDERS[order]
-    rows, n_found = reader.find(wanted, by, descending, MOST_ROWS)
-    if rows.is_empty():
+    _, n_found = reader.find(wanted, by, descending, limit=0)
+    if n_found == 0:
         st.info("No flow matches. Move the threshold to the left, or clear the filters.", icon=":material/filter_alt:")
         return None
-    pager.caption(f"Rows 1 to {len(rows):,} of {n_found:,}")
+    with pager:
+        offset = page_offset(key_of(run_id), n_found)
+    rows, _ = reader.find(wanted, by, descending, limit=offset + PAGE_ROWS)
+    rows = rows.slice(offset)
     numbers = rows[workbench.FLOW_NO].to_list()
-    identity = (run_id, shown, order, str(wanted), n_found)
-    flow_no = picked(shown_rows(rows), columns_of(reader.info), numbers, identity, state_key=chosen_key)
-    to_link(flow=None if st.session_state.get(chosen_key) is None else str(flow_no))
-    return flow_no
+    identity = (run_id, shown, order, str(wanted), n_found, offset)
+    return picked(shown_rows(rows), columns_of(reader.info), numbers, identity, state_key=f"flow_{run_id}")
 
 
 def flow_timeline(reader: workbench.FlowRunReader, threshold: float) -> None:
@@ -96,10 +127,11 @@ def spans_of(run_id: str, threshold: float) -> pl.DataFrame:
 def span_picked(run_id: str) -> None:
     """The table begins anew."""
     st.session_state[f"flow_{run_id}"] = None  # and not gone: the address would say it again
+    st.session_state.pop(f"page_{key_of(run_id)}", None)
 
 
 def key_of(run_id: str) -> str:
-    """Of the time line in the page's state: a capture and a log may have one name."""
+    """Of time line and pages in the page's state: a capture and a log may have one name."""
     return f"flows_{run_id}"
 
 
@@ -107,14 +139,21 @@ def source_choice(reader: workbench.FlowRunReader, threshold: float) -> str | No
     """The sources with the most flagged flows, flagged of all; the one whose flows alone are wanted."""
     key = f"flow_source_{reader.info.run_id}"
     found = reader.sources(threshold)
+    from_link("source", key, lambda text: text if text in found["source"] else None)
     counts = {source: f"{literal(source)} · {flagged:,} / {flows:,}" for source, flows, flagged in found.iter_rows()}
     shown = found.filter(pl.col("flagged") > 0)["source"].head(MOST_SOURCES).to_list()
     chosen = st.session_state.get(key)
     if chosen in counts and chosen not in shown:  # the threshold has moved since
         shown.append(chosen)
-    if not shown:
-        return None
-    return st.pills("Sources, flagged of all their flows", shown, format_func=counts.__getitem__, key=key)
+    if shown:
+        chosen = st.pills("Sources, flagged of all their flows", shown, format_func=counts.__getitem__, key=key)
+    to_link(source=chosen)
+    return chosen
+
+
+def filters_of(run: workbench.FlowRunInfo) -> dict[str, str]:
+    """Columns that flows can be filtered by, with what people call them."""
+    return {"protocol": "protocol", "ended": "end", **{task: task for task in run.tasks}}
 
 
 def filter_row(reader: workbench.FlowRunReader) -> tuple[str, pl.Expr]:
@@ -129,7 +168,7 @@ def filter_row(reader: workbench.FlowRunReader) -> tuple[str, pl.Expr]:
             label_visibility="collapsed",
             key=f"flow_search_{run_id}",
         )
-        filters = {"protocol": "protocol", "ended": "end", **{task: task for task in reader.info.tasks}}
+        filters = filters_of(reader.info)
         n_set = sum(st.session_state.get(f"flow_{column}_{run_id}") is not None for column in filters)
         with st.popover(f"Filter ({n_set})" if n_set else "Filter", icon=":material/filter_alt:"):
             for column, name in filters.items():

@@ -15,38 +15,53 @@ from dashboard.session import COMPARE_PAGE, DATA_PAGE, TRAFFIC_PAGE, age_text, d
 WATCH_SECONDS = 1.0  # between two looks at a running job
 EARLIER_JOBS = 8  # listed
 RECENT_SECONDS = 15 * 60  # an ended job is shown so long, or until it is dismissed
+MAP = "map"  # kind of the jobs that are told on the Explore page
+WAIT = "A job is running; wait for it or cancel it."
 READING_LINES = "reading lines"  # how many there are is an estimate
 READING_BYTES = ("reading packets",)  # steps whose progress is told in bytes
 
 
-def job_cards() -> None:
-    """Running jobs and the one that ended last; the state comes from disk, so a reload changes nothing."""
+def job_cards(only: str | None = None) -> None:
+    """Running jobs and the one that ended last; the state comes from disk, so a reload changes nothing.
+
+    Args:
+        only: kind of the job that ended last; what runs is shown whatever it is, for others wait for it.
+    """
     active = any(not job.is_final for job in workbench.jobs())
     # Watched only while there is something to watch.
-    st.fragment(draw_jobs, run_every=WATCH_SECONDS if active else None)()
+    st.fragment(draw_jobs, run_every=WATCH_SECONDS if active else None)(only)
 
 
-def draw_jobs() -> None:
+def draw_jobs(only: str | None) -> None:
     """One card a job."""
     jobs = workbench.jobs()
-    active = [job for job in jobs if not job.is_final]
-    for job in active:
-        active_card(job)
-    if not active and (ended := last_ended(jobs)):
+    for job in jobs:
+        if not job.is_final:
+            active_card(job)
+    now_busy = busy(jobs)
+    if not now_busy and (ended := last_ended(jobs, only)):
         ended_card(ended)
-    if st.session_state.get("watched_jobs") and not active:
+    if st.session_state.get("watched_jobs") and not now_busy:
         st.session_state["watched_jobs"] = False
         st.rerun()  # the lists of runs and models have grown
-    st.session_state["watched_jobs"] = bool(active)
+    st.session_state["watched_jobs"] = now_busy
 
 
-def last_ended(jobs: list[workbench.JobStatus]) -> workbench.JobStatus | None:
-    """The job that ended last, unless that is long ago or the analyst has put it aside."""
+def busy(jobs: list[workbench.JobStatus]) -> bool:
+    """Whether a job runs that others wait for: one is enough for a processor; a map is small and goes beside it."""
+    return any(not job.is_final and job.kind != MAP for job in jobs)
+
+
+def last_ended(jobs: list[workbench.JobStatus], only: str | None = None) -> workbench.JobStatus | None:
+    """The job that ended last, of one kind or of any, unless that is long ago or the analyst has put it aside."""
     dismissed = st.session_state.setdefault("dismissed_jobs", set())
     ended = (
         job
         for job in jobs
-        if job.is_final and job.kind != "map" and job.job_id not in dismissed and seconds_since(job) < RECENT_SECONDS
+        if job.is_final
+        and (job.kind == only if only else job.kind != MAP)
+        and job.job_id not in dismissed
+        and seconds_since(job) < RECENT_SECONDS
     )
     return max(ended, key=lambda job: job.finished_utc or job.created_utc, default=None)
 
@@ -136,10 +151,8 @@ def ended_card(job: workbench.JobStatus) -> None:
 
 def run_again_button(job: workbench.JobStatus, key: str) -> None:
     """Do the same once more, as a new job."""
-    busy = any(not other.is_final for other in workbench.jobs())
-    if st.button(
-        "Run again", icon=":material/replay:", disabled=busy, help="A job is running." if busy else None, key=key
-    ):
+    wait = busy(workbench.jobs())
+    if st.button("Run again", icon=":material/replay:", disabled=wait, help=WAIT if wait else None, key=key):
         try:
             workbench.start_again(job.job_id)
         except WorkbenchError as error:
@@ -151,8 +164,8 @@ def run_again_button(job: workbench.JobStatus, key: str) -> None:
 def earlier_jobs() -> None:
     """The last jobs, how each ended, and a way to do it again; nothing where there were none."""
     jobs = workbench.jobs()
-    shown = last_ended(jobs) if all(job.is_final for job in jobs) else None  # by a card of its own
-    ended = [job for job in jobs if job.is_final and job.kind != "map" and job != shown][:EARLIER_JOBS]
+    shown = None if busy(jobs) else last_ended(jobs)  # by a card of its own
+    ended = [job for job in jobs if job.is_final and job.kind != MAP and job != shown][:EARLIER_JOBS]
     if not ended:
         return
     with st.expander("Earlier jobs", icon=":material/history:"):
@@ -170,8 +183,8 @@ def resume_buttons(job: workbench.JobStatus) -> None:
     """Go on with a job that left a checkpoint, or free the disk of it; nothing for other jobs."""
     if not workbench.can_resume(job):
         return
-    busy = any(not other.is_final for other in workbench.jobs())
-    if st.button("Resume", type="primary", icon=":material/resume:", disabled=busy, key=f"resume_{job.job_id}"):
+    wait = busy(workbench.jobs())
+    if st.button("Resume", type="primary", icon=":material/resume:", disabled=wait, key=f"resume_{job.job_id}"):
         try:
             workbench.resume(job.job_id)
         except WorkbenchError as error:

@@ -12,7 +12,7 @@ import streamlit as st
 from core import workbench
 from core.errors import WorkbenchError
 from dashboard.escaping import in_cells, literal
-from dashboard.link import from_link, to_link, whole_number
+from dashboard.link import from_link, to_link, whole_number, word_of
 from dashboard.mutes import mute_button
 from dashboard.session import ROW_PX, muted_key, run_reader
 from dashboard.table_look import (
@@ -74,10 +74,10 @@ def write_link(run_id: str, line_no: int | None) -> None:
     state = st.session_state
     only, line, span = (state.get(f"{name}_{run_id}") for name in ("only", "line", "span"))
     to_link(
-        view=next((name for name, view in VIEWS.items() if view == state.get(f"view_{run_id}")), None),
+        view=word_of(state.get(f"view_{run_id}"), VIEWS),
         q=state.get(f"search_{run_id}") or None,
         **{name: state.get(f"{name}_{run_id}") for name in FILTERS},
-        order=next((name for name, order in ORDERS_IN_LINK.items() if order == state.get(f"order_{run_id}")), None),
+        order=word_of(state.get(f"order_{run_id}"), ORDERS_IN_LINK),
         span=None if span is None else str(span),
         message=None if only is None else str(only),
         line=None if line is None or line_no is None else str(line_no),
@@ -88,11 +88,11 @@ def write_link(run_id: str, line_no: int | None) -> None:
 def chosen_line(reader: workbench.RunReader, threshold: float) -> int | None:
     """The table itself; the line chosen in it."""
     run_id = reader.info.run_id
+    st.session_state.setdefault(f"view_{run_id}", "Flagged lines")
     with st.container(horizontal=True, vertical_alignment="center"):
         view = st.segmented_control(
             "Show",
             ["Flagged lines", *VIEWS.values()],
-            default="Flagged lines",
             required=True,
             label_visibility="collapsed",
             width="content",

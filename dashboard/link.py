@@ -1,7 +1,8 @@
 """What a page shows, in its address: a link opened by someone else, or a reload, shows the same.
 
 The address is read when a session has not chosen yet and written on every run. What it says comes from anyone, so it is
-checked like any input, and what cannot be is passed over.
+checked like any input, and what cannot be is passed over. A page that was left shows the same too when one comes back:
+Streamlit forgets the controls of other pages, so what the address said of them is kept.
 """
 
 from __future__ import annotations
@@ -12,6 +13,18 @@ from typing import Any
 import streamlit as st
 
 LONGEST = 500  # characters of a value
+_PAGE_KEY, _LEFT_KEY = "page_in_view", "addresses_left"
+
+
+def come_to(*page: str | None) -> None:
+    """Say which page this is; without an address, as the navigation leads to it, it gets the one it was left with.
+
+    Args:
+        page: its name, and the run where it is about one: what tells its address from others.
+    """
+    st.session_state[_PAGE_KEY] = page
+    if not st.query_params:
+        st.query_params.from_dict(st.session_state.get(_LEFT_KEY, {}).get(page, {}))
 
 
 def from_link(name: str, key: str, read: Callable[[str], Any]) -> None:
@@ -35,12 +48,21 @@ def from_link(name: str, key: str, read: Callable[[str], Any]) -> None:
 
 def to_link(**values: str | None) -> None:
     """Put values into the address; None takes one out of it."""
-    for name, value in values.items():
-        if value is None or len(value) > LONGEST:
-            if name in st.query_params:
-                del st.query_params[name]
-        elif st.query_params.get(name) != value:
-            st.query_params[name] = value
+    said = st.query_params.to_dict()
+    says = {name: value for name, value in (said | values).items() if value is not None and len(value) <= LONGEST}
+    if says != said:  # written again, it would take away what the browser has put in itself
+        st.query_params.from_dict(says)
+    st.session_state.setdefault(_LEFT_KEY, {})[st.session_state.get(_PAGE_KEY)] = says
+
+
+def word_of(value: Any, words: dict[str, Any]) -> str | None:
+    """The word that stands for a value in an address; None where the value needs none.
+
+    Example:
+        >>> word_of("All lines", {"all": "All lines"})
+        'all'
+    """
+    return next((word for word, meant in words.items() if meant == value), None)
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int | None]:

@@ -11,6 +11,7 @@ import streamlit as st
 from core import workbench
 from core.errors import WorkbenchError
 from dashboard.escaping import literal
+from dashboard.link import from_link, to_link
 from dashboard.session import TRAFFIC_PAGE, size_text
 
 FILE_KEY = "chosen_file"
@@ -27,10 +28,10 @@ def file_picker(welcome: str) -> Path | None:
         welcome: what to do where only samples are offered and none is chosen, Markdown; nothing where it is empty.
     """
     files = offered_files()
-    if FILE_KEY not in st.session_state:  # dropped by Streamlit while another page was open
-        st.session_state[FILE_KEY] = st.session_state.get(KEPT_FILE_KEY)
-    if st.session_state[FILE_KEY] not in files:
-        st.session_state[FILE_KEY] = None
+    from_link("log", KEPT_FILE_KEY, {file.name: path for path, file in files.items()}.get)
+    # Dropped by Streamlit while another page was open; and set in every run, for two pages have a control of this key.
+    chosen = st.session_state.get(FILE_KEY, st.session_state.get(KEPT_FILE_KEY))
+    st.session_state[FILE_KEY] = chosen if chosen in files else None
     if welcome and st.session_state[FILE_KEY] is None and all(file.brought == SAMPLE for file in files.values()):
         st.markdown(welcome)
     if not files:
@@ -44,6 +45,7 @@ def file_picker(welcome: str) -> Path | None:
         key=FILE_KEY,
     )
     st.session_state[KEPT_FILE_KEY] = chosen
+    to_link(log=None if chosen is None else files[chosen].name)
     if chosen is None:
         return None
     stat = chosen.stat()

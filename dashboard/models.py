@@ -12,7 +12,8 @@ import streamlit as st
 from core import workbench
 from core.errors import WorkbenchError
 from dashboard.escaping import in_cells, literal
-from dashboard.job_cards import job_cards, last_ended, resume_buttons
+from dashboard.job_cards import WAIT, busy, job_cards, last_ended, resume_buttons
+from dashboard.link import from_link, to_link
 from dashboard.log_input import file_picker, format_choice, more_files, read_settings, session_key
 from dashboard.loss_curve import loss_curve
 from dashboard.session import DATA_PAGE, ROW_PX, TRAFFIC_PAGE, age_text, duration_text, open_run, size_text
@@ -94,6 +95,7 @@ def model_table(models: list[workbench.ModelInfo]) -> str | None:
         "problem": st.column_config.TextColumn("Problem", width=400),
     }
     names = [model.name for model in models]
+    from_link("model", MODEL_KEY, lambda text: text if text in names else None)
 
     def keep() -> None:
         selection = st.session_state["models_table"]["selection"]
@@ -113,6 +115,7 @@ def model_table(models: list[workbench.ModelInfo]) -> str | None:
         key="models_table",
     )
     chosen = st.session_state.get(MODEL_KEY)
+    to_link(model=chosen)
     return chosen if chosen in names else names[0]
 
 
@@ -243,7 +246,7 @@ def _inline(text: str) -> str:
 def unfinished_trainings() -> None:
     """Trainings that failed or were cancelled and can go on; the one a job card shows is left out."""
     jobs = workbench.jobs()
-    shown = None if any(not job.is_final for job in jobs) else last_ended(jobs)
+    shown = None if busy(jobs) else last_ended(jobs)
     found = [job for job in jobs if workbench.can_resume(job) and job != shown]
     if not found:
         return
@@ -267,21 +270,16 @@ def training_form() -> None:
         st.caption(f":material/warning: The model {literal(name)} is replaced when training ends well.")
     sessions = session_key()
     read = read_settings(format_choice())
-    busy = any(not job.is_final for job in workbench.jobs())
-    if st.button(
-        "Train",
-        type="primary",
-        icon=":material/model_training:",
-        width="stretch",
-        disabled=busy,
-        help="A job is running. Wait for it, or cancel it." if busy else None,
-    ):
+    wait = busy(workbench.jobs())
+    if st.button("Train", type="primary", icon=":material/model_training:", width="stretch", disabled=wait):
         try:
             workbench.start_training(paths, name, read, sessions)
         except WorkbenchError as error:
             st.error(literal(str(error)), icon=":material/error:")
         else:
             st.rerun()
+    if wait:
+        st.caption(WAIT)
     st.caption("One to two minutes, whatever the number of lines: each distinct message is learnt once.")
 
 

@@ -64,8 +64,6 @@ def page() -> None:
         return
     try:
         reader = run_reader(run_id)
-        if st.query_params.get("run") != run_id:  # set again, it would take the browser's `line` away
-            st.query_params["run"] = run_id
         review(reader)
     except WorkbenchError as error:
         cannot_open(error)

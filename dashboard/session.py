@@ -44,6 +44,17 @@ def run_in_view() -> str | None:
     return str(st.session_state[_RUN_KEY])
 
 
+def capture_in_view() -> str | None:
+    """The scored capture the Traffic page is about: the URL's `?capture=`, else the newest; None without any.
+
+    A capture named in the URL is not checked here, as in `run_in_view`.
+    """
+    if named := st.query_params.get("capture"):
+        return str(named)
+    newest = workbench.list_flow_runs()[:1]
+    return newest[0].run_id if newest else None
+
+
 def forget_run() -> None:
     """Leave a run that cannot be opened, so that the next look at the page falls back to the newest."""
     st.session_state.pop(_RUN_KEY, None)
@@ -57,8 +68,13 @@ def nothing_scored() -> None:
 
 def cannot_open(error: WorkbenchError) -> None:
     """What a page says of a run that is gone or damaged, and the way on."""
+    run_id = run_in_view()
     forget_run()
-    st.error(literal(str(error)), icon=":material/error:")
+    if run_id is not None and not workbench.is_run(run_id):
+        said = f"there is no run {run_id} here; it may have been deleted, or the address is mistyped"
+    else:
+        said = str(error)
+    st.error(literal(said), icon=":material/error:")
     st.page_link(DATA_PAGE, label="Choose another run on the Data page", icon=":material/arrow_forward:")
 
 
@@ -114,9 +130,24 @@ def model_name(run: workbench.RunInfo) -> str:
     return run.model or "fit on the file itself"
 
 
+def capture_model_name(run: workbench.FlowRunInfo) -> str:
+    """The same of a scored capture."""
+    return run.model or "fit on the capture itself"
+
+
 def way_text(run: workbench.RunInfo) -> str:
     """What a run was scored with, whether lines were judged in context and verdicts counted, in a few words."""
     return model_name(run) + (", in context" if run.context else "") + (", with verdicts" if run.verdicts else "")
+
+
+def time_text(utc: str) -> str:
+    """An ISO 8601 time of UTC to the second, for lists of runs to choose from: of equal names the last would be meant.
+
+    Example:
+        >>> time_text("2026-11-18T06:00:00.125+00:00")
+        '2026-11-18 06:00:00'
+    """
+    return utc[:19].replace("T", " ")
 
 
 def age_text(utc: str) -> str:

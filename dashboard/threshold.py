@@ -35,7 +35,6 @@ def page() -> None:
         return
     try:
         reader = run_reader(run_id)
-        st.query_params["run"] = run_id
         for note in reader.info.notes:
             st.caption(f":material/info: {literal(note)}")
         explore(run_id)

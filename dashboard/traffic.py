@@ -18,13 +18,12 @@ from dashboard.escaping import literal
 from dashboard.exporting import REMARKS
 from dashboard.flow_table import flow_table, flow_timeline, source_choice
 from dashboard.flow_view import detail_of
-from dashboard.job_cards import job_cards
+from dashboard.job_cards import WAIT, busy, job_cards
 from dashboard.link import from_link, share, to_link
-from dashboard.session import ROW_PX, age_text, duration_text, size_text
+from dashboard.session import ROW_PX, capture_in_view, capture_model_name, duration_text, size_text, time_text
 
 FILE_KEY = "chosen_capture"
 RUN_KEY = "capture_in_view"
-WRITTEN_KEY = "capture_in_address"
 OWN = "Score it against itself"
 SAVED = "Score it with a saved model"
 WAYS = {
@@ -46,14 +45,14 @@ def page() -> None:
         scored = workbench.list_flow_runs()
         with st.expander("Score another capture", icon=":material/add:") if scored else st.container():
             bring(first=not scored)
-        job_cards()
+        job_cards(only="traffic")
         run_id = chosen_run()
         if run_id is None:
             st.info("No capture has been scored yet. Choose one above and press Score.", icon=":material/lan:")
         else:
             explore(run_id)
     except WorkbenchError as error:
-        st.query_params.pop("capture", None)
+        look_at(None)
         st.error(literal(str(error)), icon=":material/error:")
 
 
@@ -113,7 +112,8 @@ def sample_button(sample: Path) -> None:
     """A sample at one click, scored with the first model there is."""
     models = workbench.flow_models()
     name = f"{sample.parent.name}/{sample.name}"
-    if models and st.button(f"Score the sample {name}", icon=":material/play_arrow:", disabled=busy(), key="sample"):
+    wait = busy(workbench.jobs())
+    if models and st.button(f"Score the sample {name}", icon=":material/play_arrow:", disabled=wait, key="sample"):
         start(sample, models[0].name)
 
 
@@ -125,15 +125,11 @@ def score_form(path: Path) -> None:
     model = None
     if way == SAVED:
         model = st.selectbox("Model", models, key="model_of_captures")
-    if st.button("Score", type="primary", icon=":material/play_arrow:", disabled=busy(), key="score_capture"):
+    wait = busy(workbench.jobs())
+    if st.button("Score", type="primary", icon=":material/play_arrow:", disabled=wait, key="score_capture"):
         start(path, model)
-    if busy():
-        st.caption("A job is running; wait for it or cancel it.")
-
-
-def busy() -> bool:
-    """Whether a job is running: one at a time is enough for a processor."""
-    return any(not job.is_final for job in workbench.jobs())
+    if wait:
+        st.caption(WAIT)
 
 
 def start(path: Path, model: str | None) -> None:
@@ -150,22 +146,20 @@ def start(path: Path, model: str | None) -> None:
 
 
 def chosen_run() -> str | None:
-    """The scored capture in view: the address says, else the choice, else the newest; None where there is none."""
-    runs = {run.run_id: run for run in workbench.list_flow_runs()}
-    if not runs:
-        st.query_params.pop("capture", None)
+    """The scored capture in view, with a way to another one; None where there is none."""
+    run_id = capture_in_view()
+    if run_id is None:
         return None
-    named = st.query_params.get("capture")
-    if named is not None and named != st.session_state.get(WRITTEN_KEY):  # a link, not what this page wrote last
-        workbench.FlowRunReader(named)  # says what is wrong with it
-        st.session_state[RUN_KEY] = named
-    elif st.session_state.get(RUN_KEY) not in runs:
-        st.session_state[RUN_KEY] = next(iter(runs))
+    workbench.FlowRunReader(run_id)  # says what is wrong with it
+    to_link(capture=run_id)
+    runs = {run.run_id: run for run in workbench.list_flow_runs()}
+    st.session_state[RUN_KEY] = run_id
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        run_id = st.selectbox(
+        st.selectbox(
             "Scored capture",
             list(runs),
             format_func=lambda run_id: run_title(runs[run_id]),
+            on_change=lambda: look_at(st.session_state[RUN_KEY]),
             key=RUN_KEY,
         )
         export_popover(run_id)
@@ -173,18 +167,19 @@ def chosen_run() -> str | None:
             st.markdown(f"Delete the result for **{literal(runs[run_id].name)}**? The capture stays.")
             if st.button("Delete it", type="primary", key="delete_capture_run"):
                 workbench.delete_flow_run(run_id)
-                st.query_params.clear()
+                look_at(None)
                 st.rerun()
-    if named != run_id:
-        st.query_params.from_dict({"capture": run_id})  # what else it says is of another capture
-    st.session_state[WRITTEN_KEY] = run_id
-    return str(run_id)
+    return run_id
+
+
+def look_at(run_id: str | None) -> None:
+    """Put another capture into the address, or none; what else it says is of the one before."""
+    to_link(**dict.fromkeys(set(st.query_params) - {"run"}) | {"capture": run_id})
 
 
 def run_title(run: workbench.FlowRunInfo) -> str:
     """A scored capture in one line."""
-    model = run.model or "fit on the capture itself"
-    return f"{run.name} · {run.n_flows:,} flows · {model} · {age_text(run.created_utc)}"
+    return f"{run.name} · {run.n_flows:,} flows · {capture_model_name(run)} · {time_text(run.created_utc)}"
 
 
 def export_popover(run_id: str) -> None:

@@ -35,7 +35,6 @@ def page() -> None:
         return
     try:
         info = run_reader(run_id).info
-        st.query_params["run"] = run_id
         st.html(NARROW)
         if source := source_choice(run_id):
             figures_page(info, source)

@@ -200,6 +200,35 @@ def test_a_job_that_scored_anew_leads_to_what_changed(home: Path, app: AppTest) 
     assert app.selectbox("other_after").value == "before"
 
 
+def job(kind: str, state: str, **facts) -> workbench.JobStatus:
+    now = datetime.now(UTC).isoformat()
+    return workbench.JobStatus(f"j-{kind}", kind, f"A {kind}", now, state=state, finished_utc=now, **facts)
+
+
+@pytest.mark.parametrize(("kind", "waits"), [("map", False), ("train", True)])
+def test_work_waits_for_a_job_and_says_so_but_not_for_a_map(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch, kind: str, waits: bool
+):
+    path = workbench.inbox() / "auth.log"
+    path.write_text("session opened 1\n" * 5)
+    monkeypatch.setattr(workbench, "jobs", lambda: [job(kind, "running")])
+    for page, label in (("data.py", "Find abnormal lines"), ("models.py", "Train")):
+        app.query_params["log"] = "auth.log"
+        app.switch_page(page).run()
+        assert next(button for button in app.button if button.label == label).disabled == waits
+        assert ("A job is running; wait for it or cancel it." in shown(app)) == waits
+        assert app.button(f"cancel_j-{kind}")
+
+
+def test_a_job_that_ended_is_told_while_a_map_is_made(app: AppTest, monkeypatch: pytest.MonkeyPatch):
+    stored_run()
+    ended = job("score", "done", result={"run_id": "run-1"})
+    monkeypatch.setattr(workbench, "jobs", lambda: [job("map", "running"), ended])
+    app.run()
+    app.button("open_j-score").click().run()
+    assert app.query_params["run"] == "run-1"
+
+
 def test_past_runs_are_listed(app: AppTest):
     stored_run(n_lines=100)
     app.run()
@@ -325,7 +354,8 @@ def test_rejected_lines_are_shown(app: AppTest):
 def test_an_unknown_run_is_an_error_with_a_way_on(app: AppTest, run_id: str):
     stored_run()
     opened(app, "threshold.py", run=run_id)
-    assert len(app.error) == 1
+    assert app.error[0].value.startswith("there is no run ")
+    assert "python" not in app.error[0].value
     app.query_params.clear()
     opened(app, "threshold.py")  # by the navigation, which names no run
     assert not app.error

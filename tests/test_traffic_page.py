@@ -1,6 +1,6 @@
 """The Traffic page by AppTest: nothing scored, flows with their reasons, filters, exports, and what is damaged."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,10 @@ from core.flow_detector import FlowDetector, JudgedFlows
 from core.store.flow_runs import FLOW_NO, PACKETS_SCHEMA, FlowRunReader, FlowRunWriter, flow_run_folder
 from core.workbench import flow_runs
 from core.workbench.traffic import flow_rows
+from dashboard.escaping import literal
+from tests.builders import store_run
 from tests.captures import FACTS, HOSTILE, flow_of, pcap, store_flow_run, udp
-from tests.pages import shown
+from tests.pages import SHELL, shown
 
 
 @pytest.fixture
@@ -56,6 +58,69 @@ def test_a_scored_capture(app: AppTest, run_id: str) -> None:
     assert sources.options == ["192\\.0\\.2\\.2 · 1 / 1"]  # those with a flagged flow
     sources.set_value("192.0.2.2").run()
     assert app.dataframe[0].value[FLOW_NO].tolist() == [2]
+
+
+def test_what_is_shown_stands_in_the_address(app: AppTest, run_id: str) -> None:
+    opened(app)
+    app.segmented_control(key=f"flows_shown_{run_id}").set_value("Flagged flows").run()
+    app.pills(key=f"flow_source_{run_id}").set_value("192.0.2.2").run()
+    app.text_input(key=f"flow_search_{run_id}").input(":40002").run()
+    app.selectbox(key=f"flow_protocol_{run_id}").select("udp").run()
+    app.selectbox(key=f"flow_order_{run_id}").select("Longest").run()
+    shown_here = {"view": "flagged", "source": "192.0.2.2", "q": ":40002", "flow_protocol": "udp", "order": "longest"}
+    link = dict(app.query_params)
+    assert link == {"capture": run_id} | shown_here
+    for way in ("another page", "reload"):
+        if way == "reload":
+            app = opened(AppTest.from_file(str(SHELL), default_timeout=20), **link)
+        else:
+            app.query_params.clear()  # as the navigation does
+            app.switch_page("models.py").run()
+            app.query_params.clear()
+            opened(app)
+        assert app.dataframe[0].value[FLOW_NO].tolist() == [2]
+        assert app.segmented_control(key=f"flows_shown_{run_id}").value == "Flagged flows"
+        assert app.selectbox(key=f"flow_order_{run_id}").value == "Longest"
+        assert dict(app.query_params) == link
+    opened(app, capture=run_id, source="198.51.100.9", view="<b>", flow_protocol="x", order="DROP")
+    assert not app.error
+
+
+def test_the_strip_and_the_cards_are_about_captures(
+    app: AppTest, run_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_run("a", [("fine", "fine", 0.1)], name="auth.log")
+    now = datetime.now(UTC).isoformat()
+    scored = workbench.JobStatus("j1", "score", "Score auth.log", now, "done", result={"run_id": "a"}, finished_utc=now)
+    monkeypatch.setattr(workbench, "jobs", lambda: [scored])
+    opened(app)
+    assert app.markdown[0].value == f"**{literal(FACTS['name'])}** · 3 flows · model **m** · threshold **0.5000**"
+    assert "Score auth" not in shown(app)
+    app.switch_page("data.py").run()
+    assert "auth" in app.markdown[0].value
+    assert "Score auth" in shown(app)
+    monkeypatch.setitem(FACTS, "name", "other.pcap")
+    other = store_flow_run("r2", tmp_path)
+    FlowRunReader(other).set_threshold(0.25)
+    opened(app)
+    app.selectbox(key="capture_in_view").select(other).run()
+    assert app.markdown[0].value.endswith("threshold **0.2500**")
+    assert (app.query_params["capture"], app.query_params["run"]) == (other, "a")
+
+
+def test_flows_are_paged(app: AppTest) -> None:
+    flows = [flow_of(udp(("192.0.2.1", 1_000 + number), ("192.0.2.9", 53), b"")) for number in range(450)]
+    scores = {"score": [number / 1_000 for number in range(450)], "is_anomaly": [0] * 450, "context": [0.0] * 450}
+    judged = pl.DataFrame(scores)
+    with FlowRunWriter("many") as writer:
+        rows = pl.concat([flow_rows(flows), judged.cast({"is_anomaly": pl.Int8})], how="horizontal")
+        writer.add(rows, pl.DataFrame(schema=PACKETS_SCHEMA))
+        writer.finish(FACTS | {"scorers": [], "weights": {}, "tasks": []})
+    opened(app)
+    assert app.dataframe[0].value[FLOW_NO].tolist() == list(range(450, 250, -1))
+    app.number_input(key="page_flows_many").set_value(3).run()
+    assert app.dataframe[0].value[FLOW_NO].tolist() == list(range(50, 0, -1))
+    assert "Rows 401 to 450 of 450" in shown(app)
 
 
 def test_flows_over_time(app: AppTest, run_id: str) -> None:

@@ -44,6 +44,11 @@ def run(run_id: str) -> RunReader:
     return RunReader(run_id)
 
 
+def is_run(run_id: str) -> bool:
+    """Whether a run of this name is stored, sound or damaged; any text may be asked for."""
+    return any(path.parent.name == run_id for path in (home() / "runs").glob("*/run.json"))
+
+
 def delete_run(run_id: str) -> None:
     """Remove a stored run and its thresholds."""
     Store().delete_run(run_id)

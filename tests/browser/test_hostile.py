@@ -4,6 +4,7 @@ import csv
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -14,6 +15,7 @@ from core import workbench
 from core.cli import main
 from tests.browser.watched import Watched
 from tests.builders import HOSTILE_LINES, store_run
+from tests.captures import FACTS, store_flow_run
 
 NAME = "\x1b]0;owned\x07 <img src=x onerror=window.pwned=1>\u202egol.log"  # a file may be called so
 LINES = [
@@ -66,8 +68,10 @@ def titles(page: Page) -> list[str]:
 
 
 @pytest.mark.browser
-def test_every_page_shows_it_as_text(browser: Browser, server: str):
+def test_every_page_shows_it_as_text(browser: Browser, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     stored()
+    monkeypatch.setitem(FACTS, "name", NAME)
+    store_flow_run("c", tmp_path)
     raw = "".join(f"{raw}\n" for raw, _, _ in LINES)
     (workbench.inbox() / "hostile.log").write_text(raw)
     view = Watched(browser, server)
@@ -89,6 +93,7 @@ def test_every_page_shows_it_as_text(browser: Browser, server: str):
         view.settle()
         inert(view, title)
         assert "owned" in page.locator("body").inner_text(), title  # the strip names the file, written out
+        assert r"\x1b]0;owned\x07 <img" in page.title(), title
     page.goto(f"{server}/threshold?run=a&line={FIRST + 5}")  # a megabyte, explained
     expect(page.locator(".heading b")).to_have_text(f"Line {FIRST + 5}")
     expect(page.get_by_text("980,000 characters more").first).to_be_visible()
