@@ -35,7 +35,25 @@ class KeyHelp {
   silence() { document.removeEventListener("keydown", this.onKey); }
 }
 
+// Streamlit makes an entry of the history of every change of the address, so that Back would go through them all. Here
+// it goes to the page before: a page has one entry, and what is written right before another opens is that one's.
+function keepOneEntryPerPage() {
+  const { pushState, replaceState } = History.prototype;
+  let before = location.href;
+  history.pushState = (state, title, url) => {
+    const here = new URL(location), there = new URL(url ?? "", here), left = new URL(before);
+    if (there.pathname === here.pathname) {
+      before = here.href;
+      replaceState.call(history, state, title, url);
+      return;
+    }
+    if (there.search === here.search && left.pathname === here.pathname) replaceState.call(history, state, title, left);
+    pushState.call(history, state, title, url);
+  };
+}
+
 export default function (component) {
+  if (!Object.hasOwn(history, "pushState")) keepOneEntryPerPage();
   const root = component.parentElement.querySelector(".help");
   root.help ??= new KeyHelp(root);
   root.help.update(component.data);

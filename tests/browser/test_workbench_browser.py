@@ -263,3 +263,34 @@ def test_a_click_on_a_group_filters_and_a_link_shows_it(browser: Browser, server
     page.get_by_role("button", name="Show all again").click()
     view.expect_rows(20)
     assert view.problems + other.problems == []
+
+
+def test_back_leads_to_the_page_before_as_it_was(browser: Browser, server: str):
+    store_run("a", [("=1+1", "odd", 0.9), ("odd 2", "odd", 0.9), ("fine", "fine", 0.1)], name="a <b>.log")
+    view = Watched(browser, server)
+    page = view.page
+    page.goto(f"{server}/threshold?run=a")
+    view.expect_rows(2)
+    expect(page).to_have_title("Threshold · a <b>.log · TinyLogBERT Workbench")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Threshold")
+    page.get_by_text("All lines", exact=True).click()
+    view.expect_rows(3)
+    page.get_by_placeholder("Search the lines").fill("fine")
+    page.keyboard.press("Enter")
+    view.expect_rows(1)
+    page.wait_for_url(re.compile("q=fine"))
+    table = page.get_by_test_id("stDataFrame").first
+    table.hover()
+    expect(table.get_by_test_id("stElementToolbar")).to_be_attached()
+    expect(table.get_by_test_id("stElementToolbar")).to_be_hidden()  # its CSV would hold a formula
+
+    page.get_by_test_id("stTopNavLink").filter(has_text="Incidents").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Incidents")
+    page.wait_for_url(re.compile("incident="))
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Threshold")
+    view.expect_rows(1)
+    assert "q=fine" in page.url
+    page.go_forward()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Incidents")
+    assert view.problems == []
