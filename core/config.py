@@ -97,9 +97,9 @@ class TrainingConfig:
     held_back: float = 0.2
 
     def __post_init__(self) -> None:
-        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate) and 0 <= self.held_back < 1):
+        if not (self.learning_rate >= 0 and math.isfinite(self.learning_rate) and 0 <= self.held_back < 1):
             raise WorkbenchError(
-                "learning_rate must be above 0 and held_back at least 0 and below 1, found "
+                "learning_rate must be 0 or more and held_back at least 0 and below 1, found "
                 f"{self.learning_rate} and {self.held_back}"
             )
 

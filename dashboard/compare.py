@@ -55,7 +55,6 @@ def page() -> None:
         return
     try:
         reader = run_reader(run_id)
-        st.query_params["run"] = run_id
         st.html(NARROW)
         others = {other.run_id: other for other in workbench.comparable_runs(run_id)}
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -57,7 +57,6 @@ def page() -> None:
         return
     try:
         run_reader(run_id)  # says so where it cannot be opened
-        st.query_params["run"] = run_id
         st.html(NARROW)
         triage(run_id)
     except WorkbenchError as error:

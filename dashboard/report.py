@@ -28,7 +28,6 @@ def page() -> None:
         return
     try:
         reader = run_reader(run_id)
-        st.query_params["run"] = run_id
         left, right = st.columns([1, 3], gap="medium")
         with left:
             export_form(reader)

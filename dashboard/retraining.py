@@ -10,6 +10,7 @@ import streamlit as st
 from core import workbench
 from core.errors import WorkbenchError
 from dashboard.escaping import literal
+from dashboard.job_cards import WAIT, busy
 from dashboard.session import MODELS_PAGE
 
 
@@ -25,13 +26,13 @@ def retrain(reader: workbench.RunReader) -> None:
             max_chars=60,
             key=f"retrain_name_{info.run_id}",
         )
-        busy = any(not job.is_final for job in workbench.jobs())
+        wait = busy(workbench.jobs())
         if st.button(
             "Train on this log",
             type="primary",
             width="stretch",
-            disabled=busy,
-            help="A job is running. Wait for it, or cancel it." if busy else None,
+            disabled=wait,
+            help=WAIT if wait else None,
             key=f"retrain_{info.run_id}",
         ):
             try:

@@ -30,7 +30,7 @@ def test_toml(tmp_path: Path) -> None:
         ({"read": 3}, "expected a table"),
         ({"scoring": {"weights": {"knn": "high"}}}, "weights must be"),
         ({"training": {"learning_rate": None}}, "learning_rate must be float"),
-        ({"training": {"learning_rate": float("nan")}}, "learning_rate must be above 0 .* found nan"),
+        ({"training": {"learning_rate": float("nan")}}, "learning_rate must be 0 or more .* found nan"),
         ({"training": {"held_back": 2.0}}, "held_back at least 0 and below 1, found .* 2.0"),
         ({"network": {"max_tokens": 2}}, "max_tokens must be 8 or more, found 2"),
         ({"read": {"max_line_bytes": -5}}, "max_line_bytes must be 1 or more, found -5"),
