@@ -92,7 +92,7 @@ def muted_list(reader: workbench.RunReader, threshold: float) -> None:
     if mutes.is_empty():
         return
     run_id = reader.info.run_id
-    here = reader.muted().group_by("normalized_text").agg(pl.col("count").sum(), pl.col("score").max())
+    here = reader.muted().select("normalized_text", "count", "score")
     rows = mutes.join(here, on="normalized_text", how="left", maintain_order="left").with_columns(
         pl.col("count").fill_null(0),
         pl.col("normalized_text").str.head(500),

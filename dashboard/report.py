@@ -9,6 +9,7 @@ from core.errors import WorkbenchError
 from dashboard.components.file_link import file_link
 from dashboard.components.report_preview import report_preview
 from dashboard.exporting import FORMATS, REMARKS, write
+from dashboard.mutes import n_muted
 from dashboard.session import THRESHOLD_PAGE, cannot_open, nothing_scored, run_in_view, run_reader, size_text
 
 REPORT = "report"
@@ -42,7 +43,7 @@ def export_form(reader: workbench.RunReader) -> None:
     """What to write and how; the browser fetches it from disk when it is whole."""
     run_id = reader.info.run_id
     threshold = workbench.threshold(run_id)
-    muted = int(reader.muted(threshold)["count"].sum())
+    muted = n_muted(reader, threshold)
     rows = {
         "flagged lines": rows_text(reader.flagged(threshold)) + (f", and {muted:,} muted, marked so" if muted else ""),
         "all lines": rows_text(reader.info.n_lines),
