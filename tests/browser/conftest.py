@@ -46,7 +46,8 @@ def server(home: Path, tmp_path: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port)]
+    command = [sys.executable, "-X", "faulthandler", "-m", "streamlit", "run", "dashboard/app.py"]
+    command += ["--server.port", str(port)]
     with (tmp_path / "server.log").open("w+") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
         try:
@@ -62,4 +63,10 @@ def server(home: Path, tmp_path: Path) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(20)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGABRT)  # it says where each of its threads hangs
+                process.wait()
+                log.seek(0)
+                pytest.fail(f"the server did not stop: {log.read()[-20_000:]}")
