@@ -268,7 +268,7 @@ def messages(run_id: str, found: workbench.Comparison, threshold: float) -> None
         reader = run_reader(run_id)
         detail = detail_of(reader, line_no, threshold, *reader.score_counts())
         said = said_of(workbench.verdicts(run_id, notes=True), line_no, run_id)
-        clicked = line_detail(replace(detail, said=said), threshold, key=f"compare_detail_{run_id}")
+        clicked = line_detail(replace(detail, said=said), key=f"compare_detail_{run_id}")
         if clicked is not None and clicked != line_no:
             st.session_state[line_key] = clicked
             st.rerun(scope="fragment")

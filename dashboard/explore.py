@@ -346,7 +346,7 @@ def lines(reader: workbench.RunReader, text_ids: list[int] | None, text_id: int,
     with right:
         detail = detail_of(reader, line_no, threshold, *reader.score_counts())
         said = said_of(workbench.verdicts(run_id, notes=True), line_no, run_id)
-        opened = line_detail(replace(detail, said=said), threshold, key=_key(run_id, "detail"))
+        opened = line_detail(replace(detail, said=said), key=_key(run_id, "detail"))
         if opened is not None and opened != line_no:
             st.session_state[_key(run_id, "line")] = opened
             st.rerun(scope="fragment")

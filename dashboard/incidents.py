@@ -305,7 +305,7 @@ def opened(
     with right:
         detail = detail_of(reader, line_no, threshold, *reader.score_counts())
         said = said_of(verdicts, line_no, run_id)
-        clicked = line_detail(replace(detail, said=said), threshold, key=f"incident_detail_{run_id}")
+        clicked = line_detail(replace(detail, said=said), key=f"incident_detail_{run_id}")
         if clicked is not None and clicked != line_no:
             st.session_state[line_key] = clicked
             st.rerun(scope="fragment")

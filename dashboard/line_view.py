@@ -41,7 +41,7 @@ def detail_of(
         line_no=line_no,
         score=score,
         standing=standing(score, scores, counts),
-        flagged=score >= threshold,
+        state="normal" if score < threshold else "muted" if line["muted"] else "flagged",
         raw=shortened(line["raw"], SHOWN_CHARS),
         normalized_text=shortened(line["normalized_text"] or "", SHOWN_CHARS),
         text_id=line["text_id"],
@@ -51,7 +51,10 @@ def detail_of(
         contributions=contributions(reader.info, line),
         nearest=line["nearest"] and shortened(line["nearest"], SHOWN_CHARS),
         context=[
-            Neighbour(row["line_no"], row["score"], row["raw"][:SHOWN_CHARS]) for row in around.iter_rows(named=True)
+            Neighbour(
+                row["line_no"], row["score"], row["score"] >= threshold and not row["muted"], row["raw"][:SHOWN_CHARS]
+            )
+            for row in around.iter_rows(named=True)
         ],
         message_at=message_at(around.filter(pl.col("line_no") == line_no)["raw"][0], line),
         fields=[

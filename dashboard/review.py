@@ -253,12 +253,13 @@ def board(
     shown = rows.head(SHOWN_ROWS)
     numbers = shown["line_no"].to_list()
     at = numbers.index(current) if current in numbers else -1
+    muted = muted_key()
     wanted = [current] + [numbers[at + step] for step in AHEAD if 0 <= at + step < len(numbers)]
     review_board(
         [QueueRow(*row) for row in shown.select("line_no", "text_id", "score", "raw", "count", "label").iter_rows()],
         current,
         [
-            replace(line_explained(run_id, no, threshold), said=said_of(verdicts, no, run_id))
+            replace(line_explained(run_id, no, threshold, muted), said=said_of(verdicts, no, run_id))
             for no in dict.fromkeys(wanted)
         ],
         threshold,
@@ -271,7 +272,7 @@ def board(
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def line_explained(run_id: str, line_no: int, threshold: float) -> LineDetail:
+def line_explained(run_id: str, line_no: int, threshold: float, muted: str) -> LineDetail:
     """The detail of a line, without what was said of it."""
     reader = run_reader(run_id)
     return detail_of(reader, line_no, threshold, *reader.score_counts())

@@ -89,7 +89,7 @@ def show_line(
     run_id = reader.info.run_id
     detail = detail_of(reader, line_no, threshold, scores, counts)
     said = said_of(workbench.verdicts(run_id, notes=True), line_no, run_id)
-    opened = line_detail(replace(detail, said=said), threshold, key=f"detail_{run_id}")
+    opened = line_detail(replace(detail, said=said), key=f"detail_{run_id}")
     if opened is not None and opened != line_no:
         st.session_state[f"line_{run_id}"] = opened
         st.rerun(scope="fragment")

@@ -8,6 +8,7 @@ import pytest
 from core import workbench
 from core.errors import WorkbenchError
 from core.store import mutes as store_mutes
+from dashboard.line_view import detail_of
 from tests.builders import HOSTILE_LINES, store_run
 
 LINES = [
@@ -44,6 +45,11 @@ def test_a_muted_message_leaves_every_count_and_queue():
     assert (scores.tolist(), counts.tolist()) == ([0.7], [2])
     assert reader.lines(limit=20)["line_no"].len() == 8  # all lines are still all lines
     assert reader.line(5)["score"] == 0.7
+    detail = detail_of(reader, 5, 0.5, *reader.score_counts())  # nor does its detail call it flagged
+    assert detail.state == "muted"
+    assert [line.line_no for line in detail.context if line.flagged] == [7]
+    assert detail_of(reader, 7, 0.5, *reader.score_counts()).state == "flagged"
+    assert detail_of(reader, 5, 0.8, *reader.score_counts()).state == "normal"
     assert reader.muted().select("normalized_text", "count").rows() == [("disk failed", 2)]
     row = workbench.mutes().row(0, named=True)
     assert (row["normalized_text"], row["reason"], row["by"]) == ("disk failed", "a known drive", "ana")

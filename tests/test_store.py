@@ -103,7 +103,11 @@ def test_what_is_written_comes_back() -> None:
     assert reader.levels() == ["INFO", "ERROR"]
     assert reader.rejections().rows() == [(5, "not as the format says", LINES[4][0])]
     assert reader.templates(0.5).rows() == [(1, "disk failed number", 2, 0.8), (2, "=cmd", 1, 0.55)]
-    assert reader.context(2, before=4, after=1).rows() == [(1, LINES[0][0], 0.1), (2, "", 0.0), (3, LINES[2][0], 0.8)]
+    assert reader.context(2, before=4, after=1).rows() == [
+        (1, LINES[0][0], 0.1, False),
+        (2, "", 0.0, False),
+        (3, LINES[2][0], 0.8, False),
+    ]
 
 
 def test_one_line_with_everything() -> None:

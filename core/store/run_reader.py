@@ -113,7 +113,7 @@ class RunReader(RunGroups, RunExport):
     def line(self, line_no: int) -> dict[str, Any]:
         """Everything known of one line: the fields of LogTable, of its text, and of its answer.
 
-        `count` is of all lines with its normalized text, whatever their context.
+        `count` is of all lines with its normalized text, whatever their context; `muted` says whether it is muted.
 
         Raises:
             StoreError: where the run has no such line.
@@ -122,7 +122,8 @@ class RunReader(RunGroups, RunExport):
             """
             SELECT * EXCLUDE (embedding) REPLACE (
                 (SELECT sum(count)::BIGINT FROM texts WHERE normalized_text = answers.normalized_text) AS count
-            ) FROM lines LEFT JOIN answers USING (text_id) WHERE line_no = ?
+            ), coalesce((SELECT muted FROM texts WHERE text_id = answers.text_id), false) AS muted
+            FROM lines LEFT JOIN answers USING (text_id) WHERE line_no = ?
             """,
             [line_no],
         )
@@ -232,10 +233,11 @@ class RunReader(RunGroups, RunExport):
         return None if found.is_empty() else int(found["n_lines"][0])
 
     def context(self, line_no: int, before: int = 4, after: int = 4) -> pl.DataFrame:
-        """The lines around one, itself among them: line_no, raw, score."""
+        """The lines around one, itself among them: line_no, raw, score, muted."""
         return self._frame(
             """
-            SELECT line_no, raw, coalesce(score, 0.0) AS score FROM lines LEFT JOIN texts USING (text_id)
+            SELECT line_no, raw, coalesce(score, 0.0) AS score, coalesce(muted, false) AS muted
+            FROM lines LEFT JOIN texts USING (text_id)
             WHERE line_no BETWEEN ? AND ? ORDER BY line_no
             """,
             [line_no - before, line_no + after],

@@ -25,6 +25,7 @@ class Neighbour:
 
     line_no: int
     score: float
+    flagged: bool
     raw: str
 
 
@@ -60,7 +61,7 @@ class LineDetail:
 
     Attributes:
         standing: where the score stands among the lines, in words.
-        flagged: whether the line is at or above the threshold of the page.
+        state: "flagged", at or above the threshold of the page; "muted", there too, but its message is; "normal".
         text_id: of its normalized text; None for a blank line.
         n_alike: lines with that text, itself among them.
         tokens: of the normalized text; None where no network read the line.
@@ -73,7 +74,7 @@ class LineDetail:
     line_no: int
     score: float
     standing: str
-    flagged: bool
+    state: str
     raw: str
     normalized_text: str
     text_id: int | None
@@ -88,7 +89,7 @@ class LineDetail:
     said: Said | None = None
 
 
-def line_detail(detail: LineDetail, threshold: float, key: str) -> int | None:
+def line_detail(detail: LineDetail, key: str) -> int | None:
     """Show the detail.
 
     Returns:
@@ -96,7 +97,7 @@ def line_detail(detail: LineDetail, threshold: float, key: str) -> int | None:
     """
     answer = _mount(
         key=key,
-        data={**asdict(detail), "threshold": threshold},
+        data=asdict(detail),
         on_opened_change=lambda: None,
     )
     return None if answer.opened is None else int(answer.opened)

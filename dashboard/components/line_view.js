@@ -11,6 +11,7 @@ function section(title, ...content) {
   return made;
 }
 
+const STATE_WORDS = { flagged: "▲ flagged", muted: "▲ muted", normal: "● normal" };
 const VERDICT_MARKS = { abnormal: "✖", normal: "✔", unsure: "?" };
 
 function verdictMark(label, words) {
@@ -22,7 +23,7 @@ function verdictMark(label, words) {
 function heading(data) {
   const made = element("div", "heading");
   made.append(element("b", "", `Line ${whole(data.line_no)}`));
-  made.append(element("span", data.flagged ? "badge flagged" : "badge normal", data.flagged ? "▲ flagged" : "● normal"));
+  made.append(element("span", `badge ${data.state}`, STATE_WORDS[data.state]));
   if (data.said?.label) made.append(verdictMark(data.said.label, `judged ${data.said.label}`));
   made.append(element("span", "score", `score ${data.score.toFixed(4)}`), element("span", "faint", data.standing));
   return made;
@@ -144,9 +145,8 @@ function context(data, open) {
     const row = element("button", here ? "here" : "");
     row.type = "button";
     row.title = `score ${line.score.toFixed(4)}`;
-    const flagged = line.score >= data.threshold;
     const gutter = element("span", "gutter");
-    gutter.append(element("span", "number", whole(line.line_no)), element("span", "dot", flagged ? "▲" : ""));
+    gutter.append(element("span", "number", whole(line.line_no)), element("span", "dot", line.flagged ? "▲" : ""));
     row.append(gutter, element("span", "raw", line.raw.slice(0, SHOWN_CHARS) || " "));
     if (here) row.setAttribute("aria-current", "true"); else row.onclick = () => open(line.line_no);
     made.append(row);

@@ -76,10 +76,10 @@ class Board extends ActBoard {
     this.detail.classList.toggle("busy", !detail);
     this.detail.setAttribute("aria-busy", String(!detail));
     if (!detail) return;
-    const drawn = JSON.stringify([detail, this.data.threshold]);
+    const drawn = JSON.stringify(detail);
     if (drawn === this.drawn) return; // what is being read or reached by Tab stays as it is
     this.drawn = drawn;
-    drawLine(this.detail, { ...detail, threshold: this.data.threshold }, (lineNo) => this.open(lineNo));
+    drawLine(this.detail, detail, (lineNo) => this.open(lineNo));
   }
 
   drawBar() {
