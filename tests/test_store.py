@@ -157,6 +157,13 @@ def test_pages_of_lines(filters: dict[str, Any], line_nos: list[int]) -> None:
     assert reader.n_lines(**only) == len(reader.lines(**only))
 
 
+def test_searches_of_several_sessions_do_not_meet() -> None:
+    reader = RunReader(write_run())
+    with ThreadPoolExecutor(8) as pool:  # as many pages search for a regular expression at the same moment
+        asked = [pool.submit(reader.n_lines, search=f"service.{{0,{most}}}started", regex=True) for most in range(64)]
+    assert [one.result() for one in asked] == [0] + [3] * 63
+
+
 def test_bad_questions_are_refused() -> None:
     reader = RunReader(write_run())
     with pytest.raises(WorkbenchError, match=r"regular expression '\(' cannot be read: missing \)"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypedDict
 
 import duckdb
@@ -82,9 +83,11 @@ def where(filters: LineFilters, source: str) -> tuple[str, list[Any]]:
     return ("WHERE " + " AND ".join(clauses[name] for name in given)) if given else "", values
 
 
+@lru_cache(maxsize=64)  # a page asks for its lines, their number and more
 def _check_expression(search: str) -> None:
     try:
-        duckdb.execute("SELECT regexp_matches('', ?, 'i')", [search])
+        with duckdb.connect() as connection:  # its own: two threads on duckdb's default one would refuse each other
+            connection.execute("SELECT regexp_matches('', ?, 'i')", [search])
     except duckdb.InvalidInputException as error:
         reason = str(error).removeprefix("Invalid Input Error: ")
         raise WorkbenchError(f"the regular expression {search!r} cannot be read: {reason}") from error
