@@ -21,13 +21,13 @@ from dashboard.session import (
     COMPARE_PAGE,
     DATA_PAGE,
     ROW_PX,
-    age_text,
     cannot_open,
     look_of_theme,
     muted_key,
     nothing_scored,
     run_in_view,
     run_reader,
+    time_text,
     way_text,
 )
 from dashboard.table_look import NARROW, score_column
@@ -104,24 +104,18 @@ def other_choice(info: workbench.RunInfo, others: dict[str, workbench.RunInfo]) 
     def words(other_id: str) -> str:
         other = others[other_id]
         when = "Before" if other.created_utc < info.created_utc else "After"
-        return f"{when}: {other.name} · {run_words(other)}"
+        words = [f"{when}: {other.name}", time_text(other.created_utc), way_text(other)]
+        words += ["other weights"] if other.reweighed_from else []
+        return " · ".join([*words, f"threshold {workbench.threshold(other_id):.4f}"])
 
     return st.selectbox(
         "Other run",
         list(others),
         format_func=words,
         label_visibility="collapsed",
-        width=520,
+        width=640,
         key=key,
     )
-
-
-def run_words(info: workbench.RunInfo) -> str:
-    """What tells a run from others of its log."""
-    words = [way_text(info), f"threshold {workbench.threshold(info.run_id):.4f}", age_text(info.created_utc)]
-    if info.reweighed_from:
-        words.insert(1, "other weights")
-    return " · ".join(words)
 
 
 @st.fragment

@@ -124,7 +124,7 @@ def test_the_earlier_run_is_before_whichever_is_in_view(app: AppTest):
     workbench.set_verdict("a", [10], "normal")
     for run, other, option in (("a", "b", "After"), ("b", "a", "Before")):
         opened(app, run=run, **{"with": other})
-        assert app.selectbox(f"other_{run}").options[0].startswith(f"{option}: x.log")
+        assert app.selectbox(f"other_{run}").options[0].startswith(f"{option}: x.log · 20")  # and when, to the second
         assert "**1** lines newly flagged, **6** no longer flagged" in app.success[0].value
         _, measures, messages = (item.value for item in app.dataframe)
         precision = measures[measures["measure"] == "Precision"].to_dict("records")[0]
