@@ -10,7 +10,8 @@ import streamlit as st
 
 from core import workbench
 from dashboard.escaping import literal
-from dashboard.lines_table import PAGE_ROWS, page_offset, picked
+from dashboard.flow_judging import judged_rows, of_verdict
+from dashboard.lines_table import PAGE_ROWS, VERDICTS, page_offset, picked
 from dashboard.link import from_link, to_link, whole_number, word_of
 from dashboard.table_look import score_column
 from dashboard.timeline import LAST_SPAN, SPANS, limited_to, span_shown, timeline
@@ -27,18 +28,21 @@ ORDERS_IN_LINK = {"time": "Time", "bytes": "Most bytes", "packets": "Most packet
 VIEWS = {"flagged": "Flagged flows"}  # in the address; all flows need no word there
 
 
-def flow_table(reader: workbench.FlowRunReader, threshold: float, source: str | None) -> int | None:
-    """The table with its filters; the number of the flow to explain, or None where there is none.
+def flow_table(
+    reader: workbench.FlowRunReader, threshold: float, source: str | None, verdicts: pl.DataFrame
+) -> tuple[int | None, int | None]:
+    """The table with its filters; the number of the flow to explain, and of the one listed behind it, where there are.
 
     Args:
         reader: the run.
         threshold: a flow is flagged at or above it.
         source: whose flows alone are listed; None for all.
+        verdicts: of `workbench.flow_verdicts`, notes too.
     """
     follow_link(reader)
-    flow_no = chosen_flow(reader, threshold, source)
+    flow_no, next_no = chosen_flow(reader, threshold, source, verdicts)
     write_link(reader.info, flow_no)
-    return flow_no
+    return flow_no, next_no
 
 
 def follow_link(reader: workbench.FlowRunReader) -> None:
@@ -50,6 +54,7 @@ def follow_link(reader: workbench.FlowRunReader) -> None:
     for column in filters_of(reader.info):
         key = f"flow_{column}"
         from_link(key, f"{key}_{run_id}", lambda text, column=column: text if text in reader.values(column) else None)
+    from_link("verdict", f"flow_verdict_{run_id}", lambda text: text if text in VERDICTS else None)
     from_link("span", f"span_{key_of(run_id)}", whole_number(0, LAST_SPAN))
     from_link("flow", f"flow_{run_id}", whole_number(1, reader.info.n_flows))
 
@@ -62,14 +67,17 @@ def write_link(run: workbench.FlowRunInfo, flow_no: int | None) -> None:
         view=word_of(state.get(f"flows_shown_{run_id}"), VIEWS),
         q=state.get(f"flow_search_{run_id}") or None,
         order=word_of(state.get(f"flow_order_{run_id}"), ORDERS_IN_LINK),
+        verdict=state.get(f"flow_verdict_{run_id}"),
         **{f"flow_{column}": state.get(f"flow_{column}_{run_id}") for column in filters_of(run)},
         span=None if span is None else str(span),
         flow=None if flow is None or flow_no is None else str(flow_no),
     )
 
 
-def chosen_flow(reader: workbench.FlowRunReader, threshold: float, source: str | None) -> int | None:
-    """The table itself; the flow chosen in it."""
+def chosen_flow(
+    reader: workbench.FlowRunReader, threshold: float, source: str | None, verdicts: pl.DataFrame
+) -> tuple[int | None, int | None]:
+    """The table itself; the flow chosen in it, and the next."""
     run_id = reader.info.run_id
     st.session_state.setdefault(f"flows_shown_{run_id}", "All flows")
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -82,7 +90,7 @@ def chosen_flow(reader: workbench.FlowRunReader, threshold: float, source: str |
             key=f"flows_shown_{run_id}",
         )
         pager = st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center")
-    order, wanted = filter_row(reader)
+    order, wanted = filter_row(reader, verdicts)
     if source is not None:
         wanted = wanted & (pl.col("source") == source)
     wanted = wanted & span_filter(reader, threshold)
@@ -92,14 +100,19 @@ def chosen_flow(reader: workbench.FlowRunReader, threshold: float, source: str |
     _, n_found = reader.find(wanted, by, descending, limit=0)
     if n_found == 0:
         st.info("No flow matches. Move the threshold to the left, or clear the filters.", icon=":material/filter_alt:")
-        return None
+        return None, None
     with pager:
         offset = page_offset(key_of(run_id), n_found)
     rows, _ = reader.find(wanted, by, descending, limit=offset + PAGE_ROWS)
     rows = rows.slice(offset)
     numbers = rows[workbench.FLOW_NO].to_list()
-    identity = (run_id, shown, order, str(wanted), n_found, offset)
-    return picked(shown_rows(rows), columns_of(reader.info), numbers, identity, state_key=f"flow_{run_id}")
+    columns = columns_of(reader.info, judged=not verdicts.drop_nulls("label").is_empty())
+    acts, judged_last = st.session_state.get(f"flow_acts_{run_id}", (0, None))
+    identity = (run_id, shown, order, str(wanted), n_found, offset, acts)
+    shown_flows = judged_rows(shown_rows(rows), verdicts)
+    flow_no = picked(shown_flows, columns, numbers, identity, f"flow_{run_id}", chosen_first=judged_last)
+    behind = numbers[numbers.index(flow_no) + 1 :] if flow_no in numbers else []
+    return flow_no, behind[0] if behind else None
 
 
 def flow_timeline(reader: workbench.FlowRunReader, threshold: float) -> None:
@@ -156,7 +169,7 @@ def filters_of(run: workbench.FlowRunInfo) -> dict[str, str]:
     return {"protocol": "protocol", "ended": "end", **{task: task for task in run.tasks}}
 
 
-def filter_row(reader: workbench.FlowRunReader) -> tuple[str, pl.Expr]:
+def filter_row(reader: workbench.FlowRunReader, verdicts: pl.DataFrame) -> tuple[str, pl.Expr]:
     """The order, and which flows are wanted."""
     run_id = reader.info.run_id
     wanted = pl.lit(value=True)
@@ -169,7 +182,7 @@ def filter_row(reader: workbench.FlowRunReader) -> tuple[str, pl.Expr]:
             key=f"flow_search_{run_id}",
         )
         filters = filters_of(reader.info)
-        n_set = sum(st.session_state.get(f"flow_{column}_{run_id}") is not None for column in filters)
+        n_set = sum(st.session_state.get(f"flow_{name}_{run_id}") is not None for name in [*filters, "verdict"])
         with st.popover(f"Filter ({n_set})" if n_set else "Filter", icon=":material/filter_alt:"):
             for column, name in filters.items():
                 value = st.selectbox(
@@ -181,6 +194,11 @@ def filter_row(reader: workbench.FlowRunReader) -> tuple[str, pl.Expr]:
                 )
                 if value is not None:
                     wanted = wanted & (pl.col(column) == value)
+            verdict = st.selectbox(
+                "Verdict", list(VERDICTS), index=None, placeholder="Any verdict", key=f"flow_verdict_{run_id}"
+            )
+            if verdict is not None:
+                wanted = wanted & of_verdict(verdicts, VERDICTS[verdict])
         order = st.selectbox("Order", list(ORDERS), label_visibility="collapsed", width=150, key=f"flow_order_{run_id}")
     if typed and typed.strip():
         ends = pl.any_horizontal(
@@ -202,13 +220,14 @@ def shown_rows(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(endpoint("source").alias("source"), endpoint("destination").alias("destination"))
 
 
-def columns_of(run: workbench.FlowRunInfo) -> dict[str, Any]:
-    """Columns of the table; scorers and answers come last."""
+def columns_of(run: workbench.FlowRunInfo, judged: bool) -> dict[str, Any]:
+    """Columns of the table; scorers and answers come last, verdicts are shown where flows are `judged`."""
     number = st.column_config.NumberColumn
     text = st.column_config.TextColumn
     columns = {
         workbench.FLOW_NO: number("No.", format="localized", width=60),
         "score": score_column(),
+        **({"verdict": text("Verdict", width=85)} if judged else {}),
         "first_utc": st.column_config.DatetimeColumn("Time (UTC)", format="MM-DD HH:mm:ss", width=110),
         "protocol": text("Protocol", width=58),
         "source": text("Source", width=135),

@@ -64,7 +64,10 @@ PAGES: dict[str, tuple[tuple[str, tuple[Key, ...]], ...]] = {
         ("In the note", (Key(("Enter",), "keep the note without a verdict"), Key(("Esc",), "leave the field"))),
     ),
     "Explore": (("On the map", MAP),),
-    "Traffic": (("On the line of the histogram", SLIDER),),
+    "Traffic": (
+        ("On the line of the histogram", SLIDER),
+        ("Anywhere on the page, for the flow in view", (ABNORMAL, NORMAL, UNSURE, UNDO)),
+    ),
 }
 """What a page hears beside EVERYWHERE, by its title and by where it hears it."""
 

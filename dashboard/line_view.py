@@ -135,9 +135,9 @@ def contributions(run: workbench.RunInfo, line: dict[str, Any]) -> list[Contribu
     return found
 
 
-def said_of(verdicts: pl.DataFrame, line_no: int, run_id: str) -> Said | None:
-    """The verdict or note on a line among those of `workbench.verdicts(run_id, notes=True)`."""
-    found = verdicts.filter(pl.col("line_no") == line_no)
+def said_of(verdicts: pl.DataFrame, number: int, run_id: str, numbers: str = "line_no") -> Said | None:
+    """The verdict or note on a line among those of `workbench.verdicts(run_id, notes=True)`; on a flow likewise."""
+    found = verdicts.filter(pl.col(numbers) == number)
     if found.is_empty():
         return None
     row = found.row(0, named=True)

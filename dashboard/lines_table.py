@@ -323,8 +323,20 @@ def picked(
     state_key: str,
     row_px: int = ROW_PX,
     most_px: int = TABLE_PX,
+    chosen_first: int | None = None,
 ) -> int:
-    """Show a table; the id of the row chosen in it last, which may be on another page, or of its first row."""
+    """Show a table; the id of the row chosen in it last, which may be on another page, or of its first row.
+
+    Args:
+        rows: of the table.
+        columns: shown, with how each looks.
+        ids: of the rows.
+        identity: what the table is of; with another one it begins anew.
+        state_key: where the id of the row chosen is kept.
+        row_px: height of a row.
+        most_px: height of the table, at most.
+        chosen_first: id of the row that is marked when the table begins.
+    """
     table_key = f"table_{hash(identity)}"
 
     def keep() -> None:
@@ -342,6 +354,7 @@ def picked(
         column_config=columns,
         on_select=keep,
         selection_mode=["single-row", "single-cell"],
+        selection_default={"selection": {"rows": [ids.index(chosen_first)]}} if chosen_first in ids else None,
         placeholder="",
         key=table_key,
     )

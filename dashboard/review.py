@@ -9,7 +9,6 @@ import streamlit as st
 
 from core import workbench
 from core.errors import WorkbenchError
-from core.evaluate import wilson_interval
 from dashboard.acts import Act, answered, performer, problem
 from dashboard.components.line_detail import LineDetail
 from dashboard.components.review_board import QueueRow, review_board
@@ -19,7 +18,16 @@ from dashboard.lines_table import without_headers
 from dashboard.link import to_link
 from dashboard.rescoring import rescore_button
 from dashboard.retraining import retrain
-from dashboard.session import ROW_PX, THRESHOLD_PAGE, cannot_open, muted_key, nothing_scored, run_in_view, run_reader
+from dashboard.session import (
+    ROW_PX,
+    THRESHOLD_PAGE,
+    cannot_open,
+    muted_key,
+    nothing_scored,
+    run_in_view,
+    run_reader,
+    share_text,
+)
 from dashboard.validation.labels import labelled_texts
 
 SHOWN_ROWS = 200
@@ -216,17 +224,6 @@ def findings(reader: workbench.RunReader, verdicts: pl.DataFrame, threshold: flo
     return words
 
 
-def share_text(hits: int, n: int) -> str:
-    """A share with its 95% Wilson interval.
-
-    Example:
-        >>> share_text(31, 40)
-        '78% (62 to 88%)'
-    """
-    low, high = wilson_interval(hits, n)
-    return f"{100 * hits / n:.0f}% ({100 * low:.0f} to {100 * high:.0f}%)"
-
-
 def _messages(n: int) -> str:
     return "message" if n == 1 else "messages"
 
@@ -264,7 +261,7 @@ def board(
         ],
         threshold,
         by_message,
-        workbench.MOST_LINES,
+        workbench.MOST_JUDGED,
         answered=answered(_board(run_id)),
         on_acts=performer(_board(run_id), lambda act: stand_at(run_id, perform(reader, act))),
         key=f"board_{run_id}",
@@ -310,7 +307,7 @@ def perform(reader: workbench.RunReader, act: Act) -> int:
     if act.kind == "verdict":
         line_nos = [act.line_no]
         if act.whole_message and (text_id := reader.line(act.line_no)["text_id"]) is not None:
-            line_nos = reader.line_numbers(text_id, workbench.MOST_LINES + 1)
+            line_nos = reader.line_numbers(text_id, workbench.MOST_JUDGED + 1)
         workbench.set_verdict(run_id, line_nos, act.label, act.note)
     elif act.kind == "note":
         said = said_of(workbench.verdicts(run_id), act.line_no, run_id)

@@ -10,6 +10,7 @@ import streamlit as st
 
 from core import workbench
 from core.errors import WorkbenchError
+from core.evaluate import wilson_interval
 from dashboard.charts import Look
 from dashboard.components.threshold_histogram import value_key
 from dashboard.escaping import literal
@@ -159,6 +160,17 @@ def age_text(utc: str) -> str:
         if seconds >= size:
             return f"{seconds // size} {unit} ago"
     return "just now"
+
+
+def share_text(hits: int, n: int) -> str:
+    """A share with its 95% Wilson interval.
+
+    Example:
+        >>> share_text(31, 40)
+        '78% (62 to 88%)'
+    """
+    low, high = wilson_interval(hits, n)
+    return f"{100 * hits / n:.0f}% ({100 * low:.0f} to {100 * high:.0f}%)"
 
 
 def size_text(n_bytes: int) -> str:

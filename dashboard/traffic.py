@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,11 @@ from dashboard.components.threshold_histogram import Rate, threshold_histogram, 
 from dashboard.components.upload_control import upload_control
 from dashboard.escaping import literal
 from dashboard.exporting import REMARKS
+from dashboard.flow_judging import findings, judging
 from dashboard.flow_table import flow_table, flow_timeline, source_choice
 from dashboard.flow_view import detail_of
 from dashboard.job_cards import WAIT, busy, job_cards
+from dashboard.line_view import said_of
 from dashboard.link import from_link, share, to_link
 from dashboard.session import ROW_PX, capture_in_view, capture_model_name, duration_text, size_text, time_text
 
@@ -208,13 +211,17 @@ def explore(run_id: str) -> None:
         scores, counts = reader.score_counts()
         threshold = threshold_section(reader, scores, counts)
         source = source_choice(reader, threshold)
+        verdicts = workbench.flow_verdicts(run_id, notes=True)
+        findings(reader, verdicts, threshold)
         left, right = st.columns([3, 2], gap="medium")
         with left:
-            flow_no = flow_table(reader, threshold, source)
+            flow_no, next_no = flow_table(reader, threshold, source, verdicts)
         with right:
             if flow_no is not None:
+                said = said_of(verdicts, flow_no, run_id, workbench.FLOW_NO)
+                judging(reader, flow_no, next_no, said, threshold)
                 detail = detail_of(reader, flow_no, threshold, scores, counts)
-                flow_detail(detail, key=f"flow_detail_{run_id}")
+                flow_detail(replace(detail, said=said), key=f"flow_detail_{run_id}")
         with left:
             flow_timeline(reader, threshold)
             left_out(reader.info)

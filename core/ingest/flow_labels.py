@@ -16,6 +16,7 @@ _KEY = ("protocol", "source", "source_port", "destination", "destination_port")
 _CAPTURE, _FIRST = "capture", "first_utc"
 _YEAR_10000 = 253_402_300_800  # seconds; a damaged capture may name times that no calendar has
 _SHOWN_CAPTURES = 3
+_UNSURE = "unsure"
 
 _Key = tuple[str, int | None, str, tuple[str, ...]]
 """Name of the capture's file, microseconds since 1970, protocol, both ends; "" and None where that is not compared."""
@@ -27,7 +28,7 @@ class FlowLabels:
     Args:
         path: CSV with the columns protocol, source, source_port, destination, destination_port and `column`; first_utc
             tells apart flows that share endpoints, capture those of several captures, by the names of their files.
-            Either end may be the source. An empty label is none.
+            Either end may be the source. An empty label is none, and so is the verdict "unsure".
         column: that holds the labels; any of them.
 
     Attributes:
@@ -53,7 +54,8 @@ class FlowLabels:
         times = _times(path, table[_FIRST]) if self._timed else [None] * len(table)
         keys = zip(times, *(table[name].fill_null("") for name in _KEY), strict=True)
         self._keys = [(time, protocol, _either_way(*ends)) for time, protocol, *ends in keys]
-        self._labels = [(label or "").strip() for label in table[column]]
+        given = [(label or "").strip() for label in table[column]]
+        self._labels = ["" if label == _UNSURE else label for label in given]
 
     def of(self, flows: Sequence[Flow]) -> list[str | None]:
         """The label of each flow; None where the file has none for it.

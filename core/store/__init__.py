@@ -3,9 +3,12 @@
 home()/runs/<run_id>/     lines.parquet · texts.parquet · sessions.parquet where asked for · run.json
                           map-*.parquet where its messages lie on the Explore page
 home()/answers/           what bundles said of texts, to look up
-home()/workbench.duckdb   which runs there are, the thresholds set for them, verdicts on lines, muted messages
+home()/workbench.duckdb   which runs there are, the thresholds set for them, verdicts on lines and flows, muted
+                          messages
+home()/flow_runs/         scored captures (flow_runs.py)
 """
 
+from core.store.acts import MOST_JUDGED
 from core.store.answer_cache import AnswerCache
 from core.store.database import Store
 from core.store.maps import read_map, write_map
@@ -13,10 +16,10 @@ from core.store.mutes import Mutes
 from core.store.run_info import RunInfo, new_run_id
 from core.store.run_reader import RunReader
 from core.store.run_writer import RunWriter
-from core.store.verdicts import MOST_LINES, Verdicts
+from core.store.verdicts import Verdicts
 
 __all__ = [
-    "MOST_LINES",
+    "MOST_JUDGED",
     "AnswerCache",
     "Mutes",
     "RunInfo",

@@ -66,6 +66,26 @@ MIGRATIONS = (  # only ever appended to; number n is the n-th, from 1
         ended_utc VARCHAR
     );
     """,
+    """
+    CREATE TABLE flow_verdicts (
+        act_id BIGINT NOT NULL,
+        flow_no BIGINT NOT NULL,
+        protocol VARCHAR NOT NULL,
+        source VARCHAR NOT NULL,
+        source_port BIGINT NOT NULL,
+        destination VARCHAR NOT NULL,
+        destination_port BIGINT NOT NULL,
+        first_utc TIMESTAMP,
+        packets BIGINT NOT NULL,
+        bytes BIGINT NOT NULL,
+        run_id VARCHAR NOT NULL,
+        run_name VARCHAR NOT NULL,
+        label VARCHAR,
+        note VARCHAR NOT NULL,
+        judged_by VARCHAR NOT NULL,
+        at_utc VARCHAR NOT NULL
+    );
+    """,
 )
 
 _IN_PROCESS = threading.Lock()  # two transactions of one process that write the same row would conflict

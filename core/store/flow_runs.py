@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -181,6 +182,21 @@ class FlowRunReader:
         ordered = found.sort(order, FLOW_NO, descending=[descending, False], nulls_last=True)
         return _collected(ordered.head(limit), self._folder), n_found
 
+    def numbers(self, wanted: pl.Expr) -> list[int]:
+        """FLOW_NO of all flows wanted, ascending."""
+        found = self.flows().filter(wanted).select(FLOW_NO).sort(FLOW_NO)
+        return _collected(found, self._folder)[FLOW_NO].to_list()
+
+    def joined(self, table: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
+        """FLOW_NO of the flows that are equal to a row of a table in some columns, and its others; by number.
+
+        Nulls are equal to nulls.
+        """
+        schema = self.flows().collect_schema()
+        asked = table.with_columns(pl.col(name).cast(schema[name]) for name in key).lazy()
+        found = self.flows().select(FLOW_NO, *key).join(asked, on=list(key), nulls_equal=True)
+        return _collected(found.drop(key).sort(FLOW_NO), self._folder)
+
     def packets(self, flow_no: int) -> pl.DataFrame:
         """The first packets of a flow, in order; PACKETS_SCHEMA."""
         return _collected(self._table("packets").filter(pl.col(FLOW_NO) == flow_no).sort("packet_no"), self._folder)
@@ -233,9 +249,18 @@ class FlowRunReader:
         )
         return _collected(found, self._folder)
 
-    def export(self, path: Path, threshold: float, flagged_only: bool) -> None:
-        """Write the flows, is_anomaly by this threshold, to a file whose suffix says how: .csv, .jsonl or .parquet."""
+    def export(self, path: Path, threshold: float, flagged_only: bool, verdicts: pl.DataFrame) -> None:
+        """Write the flows to a file.
+
+        Args:
+            path: its suffix says how: .csv, .jsonl or .parquet.
+            threshold: is_anomaly is by this one.
+            flagged_only: leave the others out.
+            verdicts: FLOW_NO, label and note of the flows that were judged; they become `verdict` and `note`.
+        """
+        said = verdicts.lazy().select(FLOW_NO, pl.col("label").alias("verdict"), "note")
         flows = self.flows().with_columns((pl.col("score") >= threshold).cast(pl.Int8).alias("is_anomaly"))
+        flows = flows.join(said, on=FLOW_NO, how="left", maintain_order="left")
         wanted = flows.filter(pl.col("is_anomaly") == 1) if flagged_only else flows
         with ResultFile(path) as file:
             file.write(_collected(wanted, self._folder))

@@ -10,29 +10,21 @@ import hashlib
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
 import polars as pl
 
-from core.errors import StoreError, WorkbenchError
+from core.errors import StoreError
+from core.store.acts import append_act, check_act, newest_acts, take_back_act
 from core.store.database import Store
 from core.store.run_info import read_run_info, run_folder, store_errors
 
-LABELS = ("abnormal", "normal", "unsure")
-MOST_LINES = 20_000  # of one act
-NOTE_CHARS = 2_000
 WHOLE_BYTES = 4_096  # a line up to this size is kept whole; of a longer one its beginning, and its hash finds it
 _BEGINNING_CHARS = 1_000
 
 _KEY = ["line_hash", "occurrence"]
 _PLACES = {"line_hash": pl.String, "occurrence": pl.Int64, "line_no": pl.Int64, "text_id": pl.UInt32}
-_NEWEST = """
-    SELECT * FROM (
-        SELECT * FROM verdicts QUALIFY row_number() OVER (PARTITION BY line_hash, occurrence ORDER BY act_id DESC) = 1
-    ) WHERE label IS NOT NULL OR note <> '' ORDER BY act_id, line_no
-"""
 
 
 class Verdicts:
@@ -43,7 +35,7 @@ class Verdicts:
 
         Args:
             run_id: the run whose lines are meant.
-            line_nos: 1 to MOST_LINES line numbers of it.
+            line_nos: 1 to MOST_JUDGED line numbers of it.
             label: one of LABELS; None takes a verdict away and leaves the note, which may be empty.
             note: replaces an earlier one.
             by: who judges.
@@ -52,31 +44,11 @@ class Verdicts:
             WorkbenchError: for another label, too long a note, no or too many lines.
             StoreError: where there is no such run or line, or the database stays locked.
         """
-        if label is not None and label not in LABELS:
-            raise WorkbenchError(f"a verdict is one of {', '.join(LABELS)}, not {label!r}")
-        if len(note) > NOTE_CHARS:
-            raise WorkbenchError(f"a note has up to {NOTE_CHARS:,} characters, this one {len(note):,}; shorten it")
-        if not 1 <= len(set(line_nos)) <= MOST_LINES:
-            raise WorkbenchError(f"1 to {MOST_LINES:,} lines can be judged at once, not {len(set(line_nos)):,}")
+        check_act(label, note, line_nos, "lines")
         info = read_run_info(run_id)
         lines = _content(run_id, sorted(set(line_nos)))
-        with Store().connection() as connection:
-            [(act_id,)] = connection.execute("SELECT nextval('act_ids')").fetchall()
-            rows = lines.select(
-                pl.lit(act_id).alias("act_id"),
-                *_KEY,
-                "line",
-                "line_bytes",
-                pl.lit(run_id).alias("run_id"),
-                pl.lit(info.name).alias("run_name"),
-                "line_no",
-                pl.lit(label, dtype=pl.String).alias("label"),
-                pl.lit(note).alias("note"),
-                pl.lit(by).alias("judged_by"),
-                pl.lit(datetime.now(UTC).isoformat()).alias("at_utc"),
-            )
-            connection.register("given", rows.to_arrow(compat_level=pl.CompatLevel.oldest()))
-            connection.execute("INSERT INTO verdicts BY NAME SELECT * FROM given")
+        given = lines.select(*_KEY, "line", "line_bytes", "line_no")
+        append_act("verdicts", given, run_id, info.name, label, note, by)
         _places(run_id).remember(lines)
 
     def undo(self, run_id: str, by: str) -> list[int]:
@@ -86,16 +58,7 @@ class Verdicts:
             The line numbers it was about, ascending; empty where there is nothing to undo.
         """
         read_run_info(run_id)
-        with Store().connection() as connection:
-            rows = connection.execute(
-                """
-                DELETE FROM verdicts WHERE act_id =
-                    (SELECT max(act_id) FROM verdicts WHERE run_id = $run_id AND judged_by = $by)
-                RETURNING line_no
-                """,
-                {"run_id": run_id, "by": by},
-            ).fetchall()
-        return sorted(line_no for (line_no,) in rows)
+        return take_back_act("verdicts", "line_no", run_id, by)
 
     def current(self) -> pl.DataFrame:
         """What counts now, in the order it was said.
@@ -124,9 +87,7 @@ class Verdicts:
 
 @lru_cache(maxsize=1)  # opening the database takes longer than all the rest of a page
 def _current(state: tuple[object, ...]) -> pl.DataFrame:
-    with Store().connection() as connection:
-        frame = pl.from_arrow(connection.sql(_NEWEST).to_arrow_table())
-    assert isinstance(frame, pl.DataFrame)  # noqa: S101  for the type checker
+    frame = newest_acts("verdicts", _KEY, "line_no")
     return frame.select(
         "line_no", "label", "note", pl.col("judged_by").alias("by"), "at_utc", "line", "run_id", "run_name",
         *_KEY, "line_bytes",

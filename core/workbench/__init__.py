@@ -9,7 +9,7 @@ from core.incidents import Incidents
 from core.jobs import JobStatus
 from core.line_scorer import LineScorer
 from core.preview import FormatInfo, Preview, formats, messages, preview
-from core.store import MOST_LINES, RunInfo, RunReader
+from core.store import MOST_JUDGED, RunInfo, RunReader
 from core.store.flow_runs import FLOW_NO, FlowRunInfo, FlowRunReader, delete_flow_run, list_flow_runs
 from core.workbench.captures import (
     FlowModelInfo,
@@ -27,6 +27,7 @@ from core.workbench.comparing import comparable_runs, compared_measures, compare
 from core.workbench.drifting import drift_of, start_retraining
 from core.workbench.fitting import quick
 from core.workbench.flow_runs import PacketView, capture_files, export_flows, is_capture, packets_of, score_capture
+from core.workbench.flow_verdicts import flow_verdicts, set_flow_verdict, undo_flow_verdict
 from core.workbench.incidents import incidents, usual_gap
 from core.workbench.labels import LabelSource, add_labels, label_sources, labels
 from core.workbench.long_work import (
@@ -89,7 +90,7 @@ __all__ = [
     "FAMILIAR_SHARE",
     "FLOW_NO",
     "MAP_NAMES",
-    "MOST_LINES",
+    "MOST_JUDGED",
     "MOST_PLACED",
     "WHAT_SCORERS_SEE",
     "Comparison",
@@ -143,6 +144,7 @@ __all__ = [
     "finetune",
     "fit_weights",
     "flow_models",
+    "flow_verdicts",
     "flows",
     "formats",
     "fused_score",
@@ -186,6 +188,7 @@ __all__ = [
     "score",
     "score_capture",
     "score_flows",
+    "set_flow_verdict",
     "set_threshold",
     "set_verdict",
     "shared_labels",
@@ -201,6 +204,7 @@ __all__ = [
     "threshold_history",
     "thresholds",
     "train",
+    "undo_flow_verdict",
     "undo_verdict",
     "unmute",
     "usual_gap",

@@ -20,6 +20,7 @@ from core.ingest.pcap import CaptureCounts
 from core.records import Flow, Progress, no_progress
 from core.store import new_run_id
 from core.store.flow_runs import PACKETS_SCHEMA, FlowRunInfo, FlowRunReader, FlowRunWriter
+from core.store.flow_verdicts import FlowVerdicts
 from core.store.run_info import store_errors
 from core.tokenization.field_names import NamedField, named_fields
 from core.tokenization.hex_text import FIRST_BYTE, FIRST_PAIR
@@ -176,7 +177,7 @@ def export_flows(run_id: str, suffix: str, flagged_only: bool = False) -> Path:
     path = exports_folder() / secrets.token_urlsafe(24) / f"{stem}-{'flagged-' if flagged_only else ''}flows{suffix}"
     with store_errors(str(path)):
         path.parent.mkdir(parents=True)
-    reader.export(path, reader.threshold, flagged_only)
+    reader.export(path, reader.threshold, flagged_only, FlowVerdicts().of_run(run_id))
     return path
 
 

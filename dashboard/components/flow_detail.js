@@ -6,6 +6,7 @@ function flowHeading(data) {
   const made = element("div", "heading");
   made.append(element("b", "", `Flow ${whole(data.flow_no)}`));
   made.append(element("span", data.flagged ? "badge flagged" : "badge normal", data.flagged ? "▲ flagged" : "● normal"));
+  if (data.said?.label) made.append(verdictMark(data.said.label, `judged ${data.said.label}`));
   made.append(element("span", "score", `score ${data.score.toFixed(4)}`), element("span", "faint", data.standing));
   return made;
 }
@@ -104,7 +105,7 @@ export default function (component) {
   const { data, parentElement } = component;
   const root = parentElement.querySelector(".flow");
   applyMarks(root);
-  root.replaceChildren(flowHeading(data), section("Why", reasons(data)), section("Facts", facts(data)));
+  root.replaceChildren(flowHeading(data), ...(data.said ? [said(data)] : []), section("Why", reasons(data)), section("Facts", facts(data)));
   if (data.packets.length) {
     const loud = (packet) => Math.max(-1, ...packet.surprise.filter((nats) => nats !== null));
     const first = data.packets.reduce((a, b) => (loud(b) > loud(a) ? b : a));

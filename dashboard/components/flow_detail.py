@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from dashboard.components import register
-from dashboard.components.line_detail import Contribution
+from dashboard.components.line_detail import Contribution, Said
 
 _mount = register("flow_detail", '<div class="frame detail flow"></div>', parts=("line_view",))
 
@@ -65,6 +65,7 @@ class FlowDetail:
         facts: name and value.
         packets: the first of the flow; none where they were not kept.
         masked: whether the model read it masked.
+        said: the verdict in force, or None.
     """
 
     flow_no: int
@@ -76,6 +77,7 @@ class FlowDetail:
     facts: list[tuple[str, str]]
     packets: list[Packet]
     masked: bool
+    said: Said | None = None
 
 
 def flow_detail(detail: FlowDetail, key: str) -> None:

@@ -48,7 +48,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Said:
-    """What the analyst said of a line; label None where it is a note alone, `words` says who and when."""
+    """What the analyst said of a line or a flow; label None where it is a note alone, `words` says who and when."""
 
     label: str | None
     note: str

@@ -13,6 +13,7 @@ from core.config import models_folder
 from tests.browser.conftest import ROOT
 from tests.browser.test_workbench_browser import click_row
 from tests.browser.watched import Watched
+from tests.captures import store_flow_run
 
 pytestmark = pytest.mark.browser
 
@@ -74,3 +75,38 @@ def test_a_capture_goes_in_and_a_flow_is_opened(browser: Browser, server: str, t
     expect(other.page.locator(".flow .heading b")).to_have_text(opened)
     assert view.problems == []
     assert other.problems == []
+
+
+def test_flows_are_judged_by_keys(browser: Browser, server: str, tmp_path: Path):
+    run_id = store_flow_run("c1", tmp_path)
+    view = Watched(browser, server)
+    page = view.page
+    page.goto(f"{server}/traffic")
+    number = page.locator(".flow .heading b")
+    expect(number).to_have_text("Flow 2")  # the highest score
+    view.settle()
+    note = page.get_by_role("textbox", name="Note")
+    note.fill("a tunnel, <b>not</b> a lookup")  # letters in a note are no verdicts
+    note.press("Enter")
+    expect(page.locator(".said q")).to_have_text("a tunnel, <b>not</b> a lookup")
+    view.settle()
+    page.locator(".flow .heading").click()
+    page.keyboard.press("a")
+    expect(number).to_have_text("Flow 3")
+    expect(page.get_by_text("Judged 1 of 3 flows")).to_be_visible()
+    view.settle()
+    page.keyboard.press("n")
+    expect(number).to_have_text("Flow 1")
+    view.settle()
+    assert workbench.flow_verdicts(run_id).select("flow_no", "label", "note").rows() == [
+        (2, "abnormal", "a tunnel, <b>not</b> a lookup"),
+        (3, "normal", ""),
+    ]
+    page.keyboard.press("z")
+    expect(number).to_have_text("Flow 3")
+    expect(page.locator(".flow .heading .verdict")).to_have_count(0)
+    view.settle()
+    page.reload()  # no act is repeated
+    view.settle()
+    assert workbench.flow_verdicts(run_id)["flow_no"].to_list() == [2]
+    assert view.problems == []
