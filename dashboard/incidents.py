@@ -90,7 +90,7 @@ def triage(run_id: str) -> None:
             incident_board(
                 judged(listed(run_id, threshold, gap, order, muted_key()), incidents, verdicts),
                 current,
-                workbench.MOST_LINES,
+                workbench.MOST_JUDGED,
                 answered(BOARD(run_id)),
                 performer(BOARD(run_id), lambda act: perform(run_id, incidents, act)),
                 key=f"incident_board_{run_id}",

@@ -9,7 +9,7 @@ import pytest
 
 from core import workbench
 from core.errors import StoreError, WorkbenchError
-from core.store import Store, database, verdicts
+from core.store import Store, acts, database
 from tests.builders import store_run
 
 HOSTILE = "'; DROP TABLE verdicts; -- <img src=x onerror=alert(1)> \x00 =cmd()"
@@ -117,7 +117,7 @@ def test_long_lines_are_told_apart_by_all_of_their_text(home: Path):
 
 def test_mistakes_are_refused_and_change_nothing(monkeypatch: pytest.MonkeyPatch):
     store_run("a", LINES)
-    monkeypatch.setattr(verdicts, "MOST_LINES", 4)
+    monkeypatch.setattr(acts, "MOST_JUDGED", 4)
     for line_nos, label, note, words in [
         ([1], "bad", "", "one of abnormal, normal, unsure, not 'bad'"),
         ([1], "normal", "x" * 2_001, "up to 2,000 characters, this one 2,001"),
