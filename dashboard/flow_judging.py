@@ -37,10 +37,10 @@ def judging(
     run_id = reader.info.run_id
     note_key = f"flow_note_{run_id}_{flow_no}"
     st.session_state.setdefault(note_key, said.note if said else "")
-    whole_key = f"judge_whole_{run_id}"
     in_force = said.label if said else None
 
     alike, words = _alike(reader, flow_no, threshold)
+    whole_key = f"judge_whole_{run_id}_{words}"  # off again for the next source
 
     def judge(label: str) -> None:
         whole = len(alike) > 1 and st.session_state[whole_key]

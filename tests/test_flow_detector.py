@@ -213,7 +213,9 @@ def test_mistakes_are_told_in_one_line(capture: Path, tmp_path: Path) -> None:
     assert "no task 'application'" in refused("classify", capture, "--model", "t", "--task", "application")
 
 
-@pytest.mark.parametrize("task", ["protocol", "knn", "score", "context", "flow_no", "size_1", " ", "is_anomaly"])
+@pytest.mark.parametrize(
+    "task", ["protocol", "knn", "score", "context", "flow_no", "size_1", " ", "is_anomaly", "verdict"]
+)
 def test_a_task_named_as_a_column_is_refused_before_anything_is_read(model: str, task: str) -> None:
     result = run("finetune", "nowhere.pcap", "--labels", "nowhere.csv", "--task", task, "--model", model, "--name", "u")
     assert result.exit_code == 1

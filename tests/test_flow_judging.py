@@ -67,7 +67,7 @@ def test_the_flows_of_a_source_are_judged_in_one_act(app: AppTest, tmp_path: Pat
         writer.add(flows.drop("flow_no"), pl.DataFrame(schema=PACKETS_SCHEMA))
         writer.finish(dict(FACTS))
     opened(app, capture="r1", flow="3")
-    whole = app.toggle(key="judge_whole_r1")
+    [whole] = app.toggle
     assert whole.label == "All 2 unflagged flows of 192\\.0\\.2\\.\\[7\\]"
     whole.set_value(True).run()
     app.button(key="judge_normal_r1").click().run()

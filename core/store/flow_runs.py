@@ -28,6 +28,8 @@ from core.store.run_info import RUN_ID, store_errors
 
 FLOW_NO = "flow_no"
 """The number of a flow in its run, from 1."""
+SAID = ("verdict", "note")
+"""Columns that an export has beside those of scored flows: what analysts said of a flow."""
 PACKETS_SCHEMA: dict[str, Any] = {
     FLOW_NO: pl.Int64,
     "packet_no": pl.Int64,  # from 1; the first packets of the flow
@@ -256,9 +258,9 @@ class FlowRunReader:
             path: its suffix says how: .csv, .jsonl or .parquet.
             threshold: is_anomaly is by this one.
             flagged_only: leave the others out.
-            verdicts: FLOW_NO, label and note of the flows that were judged; they become `verdict` and `note`.
+            verdicts: FLOW_NO, label and note of the flows that were judged; they become SAID.
         """
-        said = verdicts.lazy().select(FLOW_NO, pl.col("label").alias("verdict"), "note")
+        said = verdicts.lazy().select(FLOW_NO, pl.col("label").alias(SAID[0]), pl.col("note").alias(SAID[1]))
         flows = self.flows().with_columns((pl.col("score") >= threshold).cast(pl.Int8).alias("is_anomaly"))
         flows = flows.join(said, on=FLOW_NO, how="left", maintain_order="left")
         wanted = flows.filter(pl.col("is_anomaly") == 1) if flagged_only else flows

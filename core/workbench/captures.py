@@ -28,7 +28,7 @@ from core.ingest.flows import read_flows
 from core.ingest.pcap import CaptureCounts
 from core.records import Flow, Measure, Progress, no_measure, no_progress
 from core.scoring.context import CONTEXT
-from core.store.flow_runs import FLOW_NO
+from core.store.flow_runs import FLOW_NO, SAID
 from core.store.result_file import ResultFile
 from core.workbench.models import check_model_name
 from core.workbench.traffic import Note, flow_parts, flow_rows, no_note, note_left_out
@@ -163,8 +163,8 @@ def finetune(
 
 
 def _check_task_name(detector: FlowDetector, task: str) -> None:
-    """Its answers become two columns of scored flows."""
-    columns = {FLOW_NO, *judged_rows(detector, [], detector.judge([], context=True)).columns}
+    """Its answers become two columns of scored flows, beside which verdicts may stand."""
+    columns = {FLOW_NO, *SAID, *judged_rows(detector, [], detector.judge([], context=True)).columns}
     if not task.strip() or columns & set(_answer_columns(task)):
         raise WorkbenchError(
             f"no task can be called {task!r}: its answers need columns that scored flows do not have already; "
