@@ -51,7 +51,6 @@ def changes_section(
         line_no = st.session_state.get(opened_key, first)
         opened = line_detail(
             detail_of(reader, line_no, saved_threshold, *reader.score_counts()),
-            saved_threshold,
             key=f"changed_{run_id}",
         )
         if opened is not None and opened != line_no:

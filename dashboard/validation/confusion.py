@@ -56,7 +56,7 @@ def confusion_section(found: workbench.LabelledRun, weights: dict[str, float], t
         detail = detail_of(reader, line_no, threshold, *reader.score_counts())
         if tried:
             st.caption("The detail shows the line under the saved weights.")
-        opened = line_detail(detail, threshold, key=f"cell_detail_{run_id}")
+        opened = line_detail(detail, key=f"cell_detail_{run_id}")
         if opened is not None and opened != line_no:
             st.session_state[state_key] = opened
             st.rerun(scope="fragment")
