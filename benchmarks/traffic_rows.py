@@ -27,8 +27,8 @@ from core.networks.flow_encoder import FlowEncoder
 from core.networks.netgpt import PRESETS, Cache, NetGpt, NetGptConfig, random_netgpt
 from core.records import Flow
 from core.tokenization.hex_text import FIRST_BYTE, HIDDEN, MASK, TSK, FlowTokenizer, FlowTokens
+from core.training import causal
 from core.training.answering import AnsweringConfig, finetune
-from core.training.causal import distinct, pretrain
 from core.training.loop import LoopConfig
 
 TREE_PACKETS, TREE_BYTES = 3, 64
@@ -281,7 +281,7 @@ class Bench:
         if (folder / "tasks.json").exists():
             return NetGpt.load(folder), known_tasks
         rows = np.flatnonzero(~split.unread)
-        rows = rows[distinct(self.texts(rows))]
+        rows = rows[causal.distinct(self.texts(rows))]
         groups = self.table["group"].gather(rows).to_numpy()
         drawn = np.random.default_rng(0).permutation(np.unique(groups))
         held_back = np.isin(groups, drawn[: len(drawn) // 20])
@@ -289,7 +289,7 @@ class Bench:
         print(f"  {name}: {len(learnt)} distinct flows, {held_back.sum()} held back", flush=True)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "options.json").write_text(json.dumps(described))
-        network, history = pretrain(
+        network, history = causal.pretrain(
             network, known_tasks,
             lambda epoch: self.texts(learnt, self._shuffle_seed(epoch, 0)),
             self.texts(rows[held_back][:500]),
@@ -314,7 +314,8 @@ class _Unprompted(Tasks):
 
 @functools.cache
 def compile_training() -> None:
-    """Fuse what a block does between its products; answers are given as ever."""
+    """Fuse what a block does between its products, and the loss over a vocabulary; answers are given as ever."""
+    causal.token_surprise = torch.compile(causal.token_surprise, dynamic=True)
     block = type(random_netgpt(NetGptConfig(1, 2, 1, 1), 0).transformer["h"][0])
     eager = block.forward
     fused = torch.compile(lambda block, hidden: eager(block, hidden, None, 0), dynamic=True)

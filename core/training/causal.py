@@ -72,8 +72,12 @@ def causal_loss(network: NetGpt, batch: Batch) -> tuple[Tensor, Tensor]:
     """-ln p summed over the tokens after the prompt's first, and their number."""
     hidden = network(batch.ids, batch.segments)[:, :-1]  # [B, T-1, D]
     real = batch.real[:, 1:]
-    logits = network.token_logits(hidden[real])  # [M, V]: no vocabulary is computed for padding
-    return functional.cross_entropy(logits.float(), batch.ids[:, 1:][real], reduction="sum"), real.sum()
+    return token_surprise(network, hidden[real], batch.ids[:, 1:][real]), real.sum()  # no vocabulary for padding
+
+
+def token_surprise(network: NetGpt, hidden: Tensor, ids: Tensor) -> Tensor:
+    """-ln p of tokens [M] after hidden states [M, D], summed."""
+    return functional.cross_entropy(network.token_logits(hidden).float(), ids, reduction="sum")
 
 
 def distinct(texts: Sequence[FlowTokens]) -> list[int]:
