@@ -39,9 +39,9 @@ def write_flow_card(folder: Path, name: str, detector: FlowDetector) -> None:
         f"- data (sha256 of texts): `{pretrained['data_sha256']}`",
         *(
             [
-                f"- taught tasks; scorers fitted anew on {facts['n_flows']:,} flows"
-                f"{' labelled benign' if facts['ordinary_only'] else ', all that were given'}, {facts['n_texts']:,} "
-                f"distinct texts (sha256: `{facts['data_sha256']}`)"
+                f"- taught tasks; scorers fitted anew on {facts['n_flows']:,} of {facts['n_given']:,} flows"
+                f"{', those labelled benign' if facts['ordinary_only'] else ''}, {facts['n_texts']:,} distinct texts "
+                f"(sha256: `{facts['data_sha256']}`)"
             ]
             if detector.taught_
             else []

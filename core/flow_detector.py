@@ -10,7 +10,6 @@ import dataclasses
 import datetime as dt
 import hashlib
 import importlib.metadata
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -148,7 +147,7 @@ class FlowDetector:
         checkpoints: Path | None = None,
         measure: Measure = no_measure,
         *,
-        ordinary: Sequence[bool] | None = None,
+        ordinary: Sequence[bool | None] | None = None,
     ) -> Self:
         """Fine-tune the network to answer tasks. The scorers are fitted anew on these flows' embeddings.
 
@@ -161,7 +160,9 @@ class FlowDetector:
             progress: as for `fit`.
             checkpoints: as for `fit`.
             measure: as for `fit`.
-            ordinary: which flows the scorers learn; None where the labels do not tell, and they learn all.
+            ordinary: whether labels call a flow ordinary, None where none does; None where they never tell, and the
+                scorers learn all. Where most flows are told of they learn the ordinary ones; else, as with the few
+                flows that an analyst has judged, all but those that are not.
 
         Raises:
             InputError: no flow has a label.
@@ -197,15 +198,17 @@ class FlowDetector:
         )
         self.tasks_ = tasks
         self._use(network)
-        learnt = list(flows) if ordinary is None else list(itertools.compress(flows, ordinary))
+        told = ordinary or [None] * len(flows)
+        mostly_told = sum(known is not None for known in told) * 2 > len(flows)
+        learnt = [flow for flow, known in zip(flows, told, strict=True) if known or (known is None and not mostly_told)]
         distinct, _, counts = self._distinct(learnt)
         batch = self._batch(distinct, counts, progress)
         self.fusion_, _ = fit_scorers(self.scorers_, self.config.scoring, batch, self._held_back(distinct), progress)
         pretrained = self.facts_.get("pretrained", {name: self.facts_[name] for name in DATA_FACTS})
         facts = self._facts(learnt, distinct, started)
-        if ordinary is None:  # among them may be floods, beside which no rate would be a burst
+        if not mostly_told:  # among them may be floods, beside which no rate would be a burst
             facts["burst"] = self.facts_.get("burst", LEAST_RATE)
-        self.facts_ = facts | {"pretrained": pretrained, "ordinary_only": ordinary is not None}
+        self.facts_ = facts | {"pretrained": pretrained, "n_given": len(flows), "ordinary_only": mostly_told}
         return self
 
     # ------------------------------------------------------------------ judge

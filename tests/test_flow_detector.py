@@ -176,7 +176,7 @@ def test_from_capture_to_answers(capture: Path, tmp_path: Path) -> None:
     assert result.stderr == cut
     card = (tmp_path / "models" / "u" / "README.md").read_text()
     assert "- pre-trained on 30 flows without labels, 21 distinct texts" in card
-    assert "- taught tasks; scorers fitted anew on 14 flows labelled benign, " in card
+    assert "- taught tasks; scorers fitted anew on 14 of 30 flows, those labelled benign, " in card
 
     answered = tmp_path / "answers.parquet"
     result = run("classify", capture, "--model", "u", "--task", "parity", "--output", answered, "--json")
@@ -247,6 +247,22 @@ def test_steps_of_teaching_are_its_own(model: str, capture: Path, monkeypatch: p
         assert result.exit_code == 0, result.output
     assert TINY.max_steps == 3
     assert [detector.config.max_steps for detector in taught] == [300, 7]
+
+
+def test_few_verdicts_leave_the_scorers_all_flows_but_those_judged_abnormal(
+    model: str, capture: Path, tmp_path: Path
+) -> None:
+    run("flows", capture, "--output", tmp_path / "flows.csv")
+    said = pl.when(pl.int_range(pl.len()) < 3).then(pl.lit("normal")).when(pl.int_range(pl.len()) < 5)
+    labels = pl.read_csv(tmp_path / "flows.csv").with_columns(verdict=said.then(pl.lit("abnormal")))
+    labels.write_csv(tmp_path / "flows.csv")
+    result = run(
+        "finetune", capture, "--labels", tmp_path / "flows.csv", "--column", "verdict", "--task", "judged",
+        "--model", model, "--name", "u", "--max-steps", 1, "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["n_flows"] == 28
+    assert "scorers fitted anew on 28 of 30 flows, " in (tmp_path / "models" / "u" / "README.md").read_text()
 
 
 def test_labels_that_contradict_each_other_are_told(model: str, capture: Path) -> None:

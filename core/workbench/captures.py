@@ -133,7 +133,8 @@ def finetune(
 ) -> FlowModelInfo:
     """Teach a bundle a task from labelled flows, and save it under a name.
 
-    Where some labels are BENIGN or begin with "oddity:", its scorers learn these flows alone, else all of them.
+    Where some labels are BENIGN or begin with "oddity:", its scorers learn these flows alone, or all but attacks where
+    most flows have no label (FlowDetector.teach); else all flows.
 
     Args:
         captures: their flows.
@@ -157,8 +158,8 @@ def finetune(
     detector.config = dataclasses.replace(detector.config, max_steps=max_steps)
     found = _read(captures, progress, note)
     truth = _labels(labels, column, found, note)
-    benign = [label is not None and not _is_attack(label) for label in truth]
-    detector.teach(found, {task: truth}, progress, checkpoints, measure, ordinary=benign if any(benign) else None)
+    ordinary = [None if label is None else not _is_attack(label) for label in truth]
+    detector.teach(found, {task: truth}, progress, checkpoints, measure, ordinary=ordinary if any(ordinary) else None)
     return _saved(detector, name)
 
 
