@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 import streamlit as st
@@ -15,24 +16,25 @@ from dashboard.session import COMPARE_PAGE, DATA_PAGE, TRAFFIC_PAGE, age_text, d
 WATCH_SECONDS = 1.0  # between two looks at a running job
 EARLIER_JOBS = 8  # listed
 RECENT_SECONDS = 15 * 60  # an ended job is shown so long, or until it is dismissed
+FLOW_MODEL_KEY = "model_for_captures"  # what the Traffic page was asked to score the next capture with
 MAP = "map"  # kind of the jobs that are told on the Explore page
 WAIT = "A job is running; wait for it or cancel it."
 READING_LINES = "reading lines"  # how many there are is an estimate
 READING_BYTES = ("reading packets",)  # steps whose progress is told in bytes
 
 
-def job_cards(only: str | None = None) -> None:
+def job_cards(only: Collection[str] = ()) -> None:
     """Running jobs and the one that ended last; the state comes from disk, so a reload changes nothing.
 
     Args:
-        only: kind of the job that ended last; what runs is shown whatever it is, for others wait for it.
+        only: kinds of the job that ended last, or any; what runs is shown whatever it is, for others wait for it.
     """
     active = any(not job.is_final for job in workbench.jobs())
     # Watched only while there is something to watch.
     st.fragment(draw_jobs, run_every=WATCH_SECONDS if active else None)(only)
 
 
-def draw_jobs(only: str | None) -> None:
+def draw_jobs(only: Collection[str]) -> None:
     """One card a job."""
     jobs = workbench.jobs()
     for job in jobs:
@@ -52,14 +54,14 @@ def busy(jobs: list[workbench.JobStatus]) -> bool:
     return any(not job.is_final and job.kind != MAP for job in jobs)
 
 
-def last_ended(jobs: list[workbench.JobStatus], only: str | None = None) -> workbench.JobStatus | None:
-    """The job that ended last, of one kind or of any, unless that is long ago or the analyst has put it aside."""
+def last_ended(jobs: list[workbench.JobStatus], only: Collection[str] = ()) -> workbench.JobStatus | None:
+    """The job that ended last, of some kinds or of any, unless that is long ago or the analyst has put it aside."""
     dismissed = st.session_state.setdefault("dismissed_jobs", set())
     ended = (
         job
         for job in jobs
         if job.is_final
-        and (job.kind == only if only else job.kind != MAP)
+        and (job.kind in only if only else job.kind != MAP)
         and job.job_id not in dismissed
         and seconds_since(job) < RECENT_SECONDS
     )
@@ -131,10 +133,9 @@ def ended_card(job: workbench.JobStatus) -> None:
                 "See its flows", type="primary", icon=":material/lan:", key=open_key
             ):
                 st.switch_page(TRAFFIC_PAGE, query_params={"capture": capture})
-            if job.result.get("model") and st.button(
-                "Score a log with it", type="primary", icon=":material/play_arrow:", key=f"use_{job.job_id}"
-            ):
-                st.switch_page(DATA_PAGE)
+            for result, what in (("model", "log"), ("flow_model", "capture")):
+                if name := job.result.get(result):
+                    score_button(name, what, key=f"use_{job.job_id}", primary=True)
             resume_buttons(job)
             run_again_button(job, f"again_{job.job_id}")
             if st.button("Dismiss", type="tertiary", icon=":material/close:", key=f"dismiss_{job.job_id}"):
@@ -143,10 +144,23 @@ def ended_card(job: workbench.JobStatus) -> None:
         if job.state == "failed":
             st.error(literal(job.message), icon=":material/error:")
             st.caption("Mend what the message names, or choose another file or way below; then run it again.")
-        if name := job.result.get("model"):
+        if name := job.result.get("model") or job.result.get("flow_model"):
             st.caption(f"The model {literal(str(name))} can be chosen for other files now.")
+        for note in job.result.get("notes", []):
+            st.caption(f":material/info: {literal(note)}")
         if steps := steps_text(job):
             st.caption(steps)
+
+
+def score_button(name: str, what: str, key: str, *, primary: bool = False) -> None:
+    """The way to score a log or a capture with a model."""
+    kind = "primary" if primary else "secondary"
+    if not st.button(f"Score a {what} with it", type=kind, icon=":material/play_arrow:", key=key):
+        return
+    if what == "log":
+        st.switch_page(DATA_PAGE)
+    st.session_state[FLOW_MODEL_KEY] = name
+    st.switch_page(TRAFFIC_PAGE)
 
 
 def run_again_button(job: workbench.JobStatus, key: str) -> None:

@@ -18,7 +18,7 @@ def loss_curve(measures: list[tuple[str, int, float]], key: str) -> None:
     """Show the curve; nothing before the first loss.
 
     Args:
-        measures: name ("train_loss" or "held_back_loss"), step and loss in nats a masked token, by step.
+        measures: name ("train_loss" or "held_back_loss"), step and loss in nats a token, by step.
         key: of the chart.
     """
     if any(name in NAMES for name, _, _ in measures):
@@ -27,7 +27,7 @@ def loss_curve(measures: list[tuple[str, int, float]], key: str) -> None:
             figure(measures, look_of_theme()),
             key=key,
             config={"displayModeBar": False},
-            alt=f"Loss by training step, nats a masked token: {words}",
+            alt=f"Loss by training step, nats a token: {words}",
         )
 
 
@@ -57,7 +57,7 @@ def figure(measures: list[tuple[str, int, float]], look: Look) -> go.Figure:
         height=PX,
         margin={"l": 48, "r": 8, "t": 8, "b": 36},
         xaxis={"title": {"text": "training step", "font": words}, "tickfont": words, "rangemode": "tozero"},
-        yaxis={"title": {"text": "loss, nats a masked token", "font": words}, "tickfont": words},
+        yaxis={"title": {"text": "loss, nats a token", "font": words}, "tickfont": words},
         legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "top", "font": words},
         showlegend=True,
     )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 import streamlit as st
@@ -12,13 +10,17 @@ import streamlit as st
 from core import workbench
 from core.errors import WorkbenchError
 from dashboard.escaping import in_cells, literal
-from dashboard.job_cards import WAIT, busy, job_cards, last_ended, resume_buttons
-from dashboard.link import from_link, to_link
+from dashboard.job_cards import WAIT, busy, job_cards, last_ended, resume_buttons, score_button
 from dashboard.log_input import file_picker, format_choice, more_files, read_settings, session_key
 from dashboard.loss_curve import loss_curve
-from dashboard.session import DATA_PAGE, ROW_PX, TRAFFIC_PAGE, age_text, duration_text, open_run, size_text
+from dashboard.model_name import name_input
+from dashboard.model_tables import Model, model_tables
+from dashboard.session import DATA_PAGE, ROW_PX, TRAFFIC_PAGE, age_text, duration_text, open_run
 
-MODEL_KEY = "model_in_view"
+NO_MODELS = """**No models yet**
+
+A model learns from a log that is mostly normal what is usual, and scores later logs in seconds. Train the first one on
+the right."""
 WELCOME = """**No log to learn from yet**
 
 Upload one on the Data page, or try a sample. It should be mostly normal: what is frequent in it counts as usual."""
@@ -30,110 +32,39 @@ def page() -> None:
     left, right = st.columns([3, 2], gap="medium")
     with left:
         unfinished_trainings()
-        name = model_table(workbench.models())
-        if name is not None:
-            model_section(name)
-        st.page_link(TRAFFIC_PAGE, label="Models of packet captures are on the Traffic page", icon=":material/lan:")
-    with right, st.container(border=True):
-        training_form()
+        model = model_tables(workbench.models(), workbench.flow_models())
+        if model is None:
+            st.markdown(NO_MODELS)
+        else:
+            model_section(model)
+    with right:
+        with st.container(border=True):
+            training_form()
+        st.page_link(TRAFFIC_PAGE, label="Models of captures are learnt on the Traffic page", icon=":material/lan:")
 
 
 # ---- saved models
 
 
-@dataclass(frozen=True)
-class ModelRow:
-    """One row of the table of models."""
-
-    model: str
-    lines: int | None
-    messages: int | None
-    threshold: float | None
-    false_alarms: float | None
-    size: str
-    trained: str
-    problem: str | None
-
-
-def row_of(model: workbench.ModelInfo) -> ModelRow:
-    """What the table says of a bundle; of a damaged one only what is known."""
-    sound = model.error is None
-    return ModelRow(
-        model=model.name + (" (shipped)" if model.is_shipped else ""),
-        lines=model.n_lines if sound else None,
-        messages=model.n_texts if sound else None,
-        threshold=model.threshold if sound else None,
-        false_alarms=model.false_alarm_rate if sound else None,
-        size=size_text(model.size_bytes),
-        trained=age_text(model.created_utc) if sound else "",
-        problem=model.error,
-    )
-
-
-def model_table(models: list[workbench.ModelInfo]) -> str | None:
-    """Every bundle; the name of the one chosen, or of the first, or None without any."""
-    if not models:
-        st.markdown("**No models yet**")
-        st.markdown(
-            "A model learns from a log that is mostly normal what is usual, and scores later logs in seconds. "
-            "Train the first one on the right."
-        )
-        return None
-    st.markdown("**Saved models** · click one to see its card")
-    columns = {
-        "model": st.column_config.TextColumn("Model", width=120),
-        "lines": st.column_config.NumberColumn("Lines", format="localized", width=80),
-        "messages": st.column_config.NumberColumn(
-            "Messages", format="localized", width=80, help="Distinct normalized texts"
-        ),
-        "threshold": st.column_config.NumberColumn("Threshold", format="%.4f", width=80),
-        "false_alarms": st.column_config.NumberColumn(
-            "False alarms", format="percent", width=90, help="Share of lines like the learnt ones that may be flagged"
-        ),
-        "size": st.column_config.TextColumn("Size", width=70),
-        "trained": st.column_config.TextColumn("Trained", width=90),
-        "problem": st.column_config.TextColumn("Problem", width=400),
-    }
-    names = [model.name for model in models]
-    from_link("model", MODEL_KEY, lambda text: text if text in names else None)
-
-    def keep() -> None:
-        selection = st.session_state["models_table"]["selection"]
-        chosen = selection["rows"] or [row for row, _ in selection["cells"]]
-        if chosen and chosen[0] < len(names):
-            st.session_state[MODEL_KEY] = names[chosen[0]]
-
-    st.dataframe(
-        pl.DataFrame([vars(row_of(model)) for model in models], infer_schema_length=None),
-        hide_index=True,
-        row_height=ROW_PX,
-        column_order=[name for name in columns if name != "problem" or any(model.error for model in models)],
-        column_config=columns,
-        on_select=keep,
-        selection_mode=["single-row", "single-cell"],
-        placeholder="",
-        key="models_table",
-    )
-    chosen = st.session_state.get(MODEL_KEY)
-    to_link(model=chosen)
-    return chosen if chosen in names else names[0]
-
-
-def model_section(name: str) -> None:
+def model_section(model: Model) -> None:
     """What can be done with a bundle, its card, how it learnt, and its settings."""
+    name = model.name
     try:
         details = workbench.model_details(name)
     except WorkbenchError as error:
         st.error(literal(str(error)), icon=":material/error:")
-        delete_button(name)
+        delete_button(model)
         return
+    of_captures = isinstance(model, workbench.FlowModelInfo)
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{literal(name)}**", width="stretch")
-            if st.button("Score a log with it", icon=":material/play_arrow:"):
-                st.switch_page(DATA_PAGE)
-            delete_button(name)
-        runs_of(name)
+            score_button(name, "capture" if of_captures else "log", key="score_with_model")
+            delete_button(model)
+        if of_captures:
+            runs_of_captures(name)
+        else:
+            runs_of_logs(name)
         if details.history:
             st.markdown("**How it learnt**")
             loss_curve(measures_of(details.history), key=f"loss_of_{name}")
@@ -148,43 +79,57 @@ def model_section(name: str) -> None:
             st.json(details.config, expanded=1)
 
 
-def runs_of(name: str) -> None:
+def runs_of_logs(name: str) -> None:
     """Runs scored with a model; a click opens one."""
     runs = [run for run in workbench.runs() if run.model == name]
-    if not runs:
-        st.caption("No run was scored with it yet.")
-        return
-    with st.expander(f"Runs scored with it ({len(runs):,})", icon=":material/list:"):
-        rows = [{"file": run.name, "lines": run.n_lines, "when": age_text(run.created_utc)} for run in runs]
-        chosen = st.dataframe(
+    rows = [{"file": run.name, "number": run.n_lines, "when": age_text(run.created_utc)} for run in runs]
+    chosen = run_table(name, rows, "Lines")
+    if chosen is not None:
+        open_run(runs[chosen].run_id)
+
+
+def runs_of_captures(name: str) -> None:
+    """Captures scored with a model; a click opens one."""
+    runs = [run for run in workbench.list_flow_runs() if run.model == name]
+    rows = [{"file": run.name, "number": run.n_flows, "when": age_text(run.created_utc)} for run in runs]
+    chosen = run_table(name, rows, "Flows")
+    if chosen is not None:
+        st.switch_page(TRAFFIC_PAGE, query_params={"capture": runs[chosen].run_id})
+
+
+def run_table(name: str, rows: list[dict[str, object]], numbers: str) -> int | None:
+    """What was scored with a model; the row that was clicked, or None."""
+    if not rows:
+        st.caption("Nothing was scored with it yet.")
+        return None
+    with st.expander(f"Scored with it ({len(rows):,})", icon=":material/list:"):
+        clicked = st.dataframe(
             in_cells(pl.DataFrame(rows)),
             hide_index=True,
             row_height=ROW_PX,
             column_config={
                 "file": st.column_config.TextColumn("File", width=300),
-                "lines": st.column_config.NumberColumn("Lines", format="localized", width=80),
+                "number": st.column_config.NumberColumn(numbers, format="localized", width=80),
                 "when": st.column_config.TextColumn("When", width=100),
             },
             on_select="rerun",
             selection_mode=["single-row", "single-cell"],
             key=f"runs_of_{name}",
         )
-        picked = chosen.selection.rows or [row for row, _ in chosen.selection.cells]
-        if picked and picked[0] < len(runs):
-            open_run(runs[picked[0]].run_id)
+    picked = clicked.selection.rows or [row for row, _ in clicked.selection.cells]
+    return picked[0] if picked and picked[0] < len(rows) else None
 
 
-def delete_button(name: str) -> None:
+def delete_button(model: Model) -> None:
     """Remove the bundle, once the analyst has said so twice; what is shipped stays."""
-    shipped = any(model.is_shipped for model in workbench.models() if model.name == name)
-    if shipped:
+    if model.is_shipped:
         return
     with st.popover("Delete", icon=":material/delete:"):
-        st.markdown(f"Delete the model **{literal(name)}**? Runs scored with it stay.")
-        if not st.button("Delete it", type="primary", key=f"delete_{name}"):
+        st.markdown(f"Delete the model **{literal(model.name)}**? What was scored with it stays.")
+        if not st.button("Delete it", type="primary", key=f"delete_{model.name}"):
             return
         try:
-            workbench.delete_model(name)
+            workbench.delete_model(model.name)
         except WorkbenchError as error:
             st.error(literal(str(error)), icon=":material/error:")
         else:
@@ -265,9 +210,7 @@ def training_form() -> None:
         st.page_link(DATA_PAGE, label="Upload a log on the Data page", icon=":material/upload_file:")
         return
     paths = more_files(path)
-    name = st.text_input("Name of the model", value=suggested_name(path), max_chars=60, key=f"name_{path}")
-    if any(model.name == name for model in workbench.models()):
-        st.caption(f":material/warning: The model {literal(name)} is replaced when training ends well.")
+    name = name_input(path)
     sessions = session_key()
     read = read_settings(format_choice())
     wait = busy(workbench.jobs())
@@ -281,18 +224,6 @@ def training_form() -> None:
     if wait:
         st.caption(WAIT)
     st.caption("One to two minutes, whatever the number of lines: each distinct message is learnt once.")
-
-
-def suggested_name(path: Path) -> str:
-    """A name for what a log teaches: its own, or its folder's where it is called train, val or test.
-
-    Example:
-        >>> suggested_name(Path("web_access/train.txt"))
-        'web_access'
-    """
-    stem = path.name.split(".")[0]
-    name = path.parent.name if stem in ("train", "val", "test") else stem
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._") or "model"
 
 
 if __name__ == "__main__":

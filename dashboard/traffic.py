@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,18 +21,21 @@ from dashboard.exporting import REMARKS
 from dashboard.flow_judging import findings, judging
 from dashboard.flow_table import flow_table, flow_timeline, source_choice
 from dashboard.flow_view import detail_of
-from dashboard.job_cards import WAIT, busy, job_cards
+from dashboard.job_cards import FLOW_MODEL_KEY, WAIT, busy, job_cards
 from dashboard.line_view import said_of
 from dashboard.link import from_link, share, to_link
+from dashboard.model_name import name_input
 from dashboard.session import ROW_PX, capture_in_view, capture_model_name, duration_text, size_text, time_text
 
 FILE_KEY = "chosen_capture"
 RUN_KEY = "capture_in_view"
 OWN = "Score it against itself"
 SAVED = "Score it with a saved model"
+LEARN = "Learn a model from it"
 WAYS = {
     SAVED: "What is usual was learned before, from other captures. Seconds.",
     OWN: "A NetGPT learns what is usual in this very capture. Minutes.",
+    LEARN: "For captures to come; it should hold everyday traffic. Minutes, and it can be taken up where it stopped.",
 }
 TAKEN = "pcap or pcapng, plain, .gz, .zst or .bz2. It stays on this machine."
 WELCOME = """**Start here**
@@ -46,9 +50,10 @@ def page() -> None:
     """The whole page."""
     try:
         scored = workbench.list_flow_runs()
-        with st.expander("Score another capture", icon=":material/add:") if scored else st.container():
+        opened = FLOW_MODEL_KEY in st.session_state
+        with st.expander("Another capture", icon=":material/add:", expanded=opened) if scored else st.container():
             bring(first=not scored)
-        job_cards(only="traffic")
+        job_cards(only=("traffic", "pretrain"))
         run_id = chosen_run()
         if run_id is None:
             st.info("No capture has been scored yet. Choose one above and press Score.", icon=":material/lan:")
@@ -113,35 +118,48 @@ def choice(uploaded: list[Path], shipped: list[Path]) -> Path | None:
 
 def sample_button(sample: Path) -> None:
     """A sample at one click, scored with the first model there is."""
-    models = workbench.flow_models()
+    models = sound_models()
     name = f"{sample.parent.name}/{sample.name}"
     wait = busy(workbench.jobs())
     if models and st.button(f"Score the sample {name}", icon=":material/play_arrow:", disabled=wait, key="sample"):
-        start(sample, models[0].name)
+        start(lambda: workbench.start_flow_scoring(sample, models[0].name))
+
+
+def sound_models() -> list[workbench.FlowModelInfo]:
+    """Models of captures that can be used."""
+    return [model for model in workbench.flow_models() if not model.error]
 
 
 def score_form(path: Path) -> None:
-    """How to score it, and the button."""
-    models = [model.name for model in workbench.flow_models()]
-    ways = list(WAYS) if models else [OWN]
-    way = st.radio("How", ways, captions=[WAYS[way] for way in ways], key=f"way_of_captures_{len(ways)}")
-    model = None
-    if way == SAVED:
-        model = st.selectbox("Model", models, key="model_of_captures")
+    """What to do with it, and the button."""
+    models = [model.name for model in sound_models()]
+    ways = [way for way in WAYS if models or way != SAVED]
+    way = st.radio("What to do", ways, captions=[WAYS[way] for way in ways], key=f"way_of_captures_{len(ways)}")
     wait = busy(workbench.jobs())
-    if st.button("Score", type="primary", icon=":material/play_arrow:", disabled=wait, key="score_capture"):
-        start(path, model)
+    if way == LEARN:
+        name = name_input(path)
+        if st.button("Learn", type="primary", icon=":material/model_training:", disabled=wait, key="learn_capture"):
+            start(lambda: workbench.start_pretraining(path, name))
+    else:
+        model = None
+        if way == SAVED:
+            asked = st.session_state.get(FLOW_MODEL_KEY)
+            first = models.index(asked) if asked in models else 0
+            model = st.selectbox("Model", models, index=first, key=f"model_of_captures_{asked}")
+        if st.button("Score", type="primary", icon=":material/play_arrow:", disabled=wait, key="score_capture"):
+            start(lambda: workbench.start_flow_scoring(path, model))
     if wait:
         st.caption(WAIT)
 
 
-def start(path: Path, model: str | None) -> None:
-    """Score a capture in a job."""
+def start(job: Callable[[], str]) -> None:
+    """Start a job."""
     try:
-        workbench.start_flow_scoring(path, model)
+        job()
     except WorkbenchError as error:
         st.error(literal(str(error)), icon=":material/error:")
     else:
+        st.session_state.pop(FLOW_MODEL_KEY, None)
         st.rerun()
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
-from core import workbench
+from core import jobs, workbench
 from core.bundles import load_model
 from core.cli import main
 from core.config import ScoringConfig, TrafficConfig
@@ -279,6 +280,32 @@ def test_labels_that_contradict_each_other_are_told(model: str, capture: Path) -
     )
     found = json.loads(result.stdout)
     assert (found["n"], found["n_abnormal"], found["n_unlabelled"]) == (3, 2, 27)
+
+
+IN_A_JOB = """
+import dataclasses, sys
+from core import flow_detector, workbench
+from core.config import TrafficConfig
+flow_detector.TrafficConfig = lambda: TrafficConfig(preset="tiny", max_steps=2)
+workbench.run_job(sys.argv[1])
+"""
+
+
+def test_a_job_learns_a_model_and_tells_what_was_left_out(
+    capture: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capture.write_bytes(capture.read_bytes()[:-1])
+    started = jobs.start
+    monkeypatch.setattr(jobs, "start", lambda *given: started(*given, command=[sys.executable, "-c", IN_A_JOB]))
+    job = jobs.wait(workbench.start_pretraining(capture, "office"), 60)
+    assert (job.state, job.message, job.title) == ("done", "", "Learn office from a.pcap")
+    note = f"the capture is cut inside this packet: 1, the first at packet 60 of {capture}"
+    assert job.result == {"flow_model": "office", "notes": [note]}
+    assert [name for name, _, _ in workbench.measured(job.job_id)][:2] == ["train_loss", "held_back_loss"]
+    [model] = workbench.flow_models()
+    assert (model.name, model.n_flows, model.error, model.is_shipped) == ("office", 30, None, False)
+    assert workbench.model_details("office").card.startswith("# office\n")
+    assert workbench.score_flows([capture], "office").n_flows == 30
 
 
 def test_cancelled_leaves_nothing(capture: Path, tmp_path: Path) -> None:

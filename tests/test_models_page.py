@@ -13,10 +13,14 @@ from core import workbench
 from core.config import Config
 from core.detector import FORMAT_NUMBER
 from core.errors import BundleError, WorkbenchError
+from core.flow_detector import FORMAT_NUMBER as FLOW_FORMAT_NUMBER
 from dashboard.charts import Look
+from dashboard.job_cards import FLOW_MODEL_KEY
 from dashboard.log_input import FILE_KEY
 from dashboard.loss_curve import figure
-from dashboard.models import card_markdown, suggested_name
+from dashboard.model_name import suggested_name
+from dashboard.models import card_markdown
+from tests.captures import store_flow_run
 from tests.pages import SHELL, shown
 from tests.test_dashboard import opened, table
 
@@ -81,6 +85,28 @@ def test_bundles_are_listed_damaged_ones_with_their_error(app: AppTest, models: 
     assert (rows["shop"]["lines"], rows["shop"]["messages"], rows["shop"]["threshold"]) == (2_000, 229, 0.4945)
     assert rows["shop"]["problem"] is None
     assert "another version" in rows["old"]["problem"] and "damaged" in rows["torn"]["problem"]
+
+
+def test_models_of_captures_stand_beside_those_of_logs(app: AppTest, models: Path, tmp_path: Path):
+    facts = {"kind": "captures", "format": FLOW_FORMAT_NUMBER, "n_flows": 1_653, "n_texts": 1_283}
+    store_model(models, "m", "# m\ncard of m", **facts, tasks={"attack": ["no", "yes"]})
+    store_model(models, "torn", **facts)  # tasks are missing
+    store_flow_run("r1", tmp_path)
+    opened(app, "models.py", model="m")
+    rows = {row["model"]: row for row in table(app, "flows").iter_rows(named=True)}
+    assert (rows["m"]["flows"], rows["m"]["texts"], rows["m"]["answers"]) == (1_653, 1_283, "attack")
+    assert rows["m"]["problem"] is None and "tasks is missing" in rows["torn"]["problem"]
+    assert "card of m" in shown(app) and "Scored with it (1)" in [box.label for box in app.expander]
+    [score] = [item for item in app.button if item.label == "Score a capture with it"]
+    score.click().run()
+    assert app.session_state[FLOW_MODEL_KEY] == "m"
+
+    app.switch_page("models.py").run()
+    app.session_state["model_in_view"] = "torn"
+    app.run()
+    assert "tasks is missing" in app.error[0].value
+    button(app, "Delete it").click().run()
+    assert [model.name for model in workbench.flow_models()] == ["m"]
 
 
 def test_a_foreign_card_is_text(app: AppTest, models: Path):

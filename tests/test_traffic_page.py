@@ -39,8 +39,33 @@ def test_an_empty_page_names_the_next_action(app: AppTest) -> None:
     assert "Choose one above and press Score" in shown(app)
     assert "traffic/test.pcap.gz (sample)" in app.selectbox[0].options
     app.selectbox[0].select_index(0).run()
-    assert app.radio[0].options == ["Score it against itself"]  # no model yet
+    assert app.radio[0].options == ["Score it against itself", "Learn a model from it"]  # no model yet
     app.button(key="score_capture")  # offered
+
+
+def test_a_model_is_learnt_from_a_capture(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(workbench, "start_pretraining", lambda *given: asked.append(given) or "job")
+    opened(app)
+    app.selectbox[0].select_index(0).run()
+    app.radio[0].set_value("Learn a model from it").run()
+    [name] = [field for field in app.text_input if field.label == "Name of the model"]
+    assert name.value == "traffic"  # the file is called test
+    name.set_value("office").run()
+    app.button(key="learn_capture").click().run()
+    assert not app.exception
+    [(path, given)] = asked
+    assert (path.name, given) == ("test.pcap.gz", "office")
+
+
+def test_a_name_of_a_shipped_model_is_refused(app: AppTest) -> None:
+    opened(app)
+    app.selectbox[0].select_index(0).run()
+    app.radio[0].set_value("Learn a model from it").run()
+    next(field for field in app.text_input if field.label == "Name of the model").set_value("netgpt").run()
+    app.button(key="learn_capture").click().run()
+    assert "came with the workbench" in app.error[0].value
+    assert workbench.jobs() == []
 
 
 def test_a_scored_capture(app: AppTest, run_id: str) -> None:

@@ -179,7 +179,8 @@ def models(as_json: bool) -> None:
         line = f"{info.n_lines:,} lines, {info.n_texts:,} texts, threshold {info.threshold:.4f}, {info.created_utc}"
         say(f"{printable(info.name)}\t{printable(info.error or line)}")
     for flow_info in of_captures:
-        say(f"{printable(flow_info.name)}\t{flow_info.n_flows:,} flows, threshold {flow_info.threshold:.4f}")
+        line = f"{flow_info.n_flows:,} flows, {flow_info.n_texts:,} texts, threshold {flow_info.threshold:.4f}"
+        say(f"{printable(flow_info.name)}\t{printable(flow_info.error or f'{line}, {flow_info.created_utc}')}")
     if not found and not of_captures:
         say("no models yet; train one with: python -m core train LOG --name NAME", err=True)
 

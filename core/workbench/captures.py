@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import itertools
 import time
@@ -30,7 +29,7 @@ from core.records import Flow, Measure, Progress, no_measure, no_progress
 from core.scoring.context import CONTEXT
 from core.store.flow_runs import FLOW_NO, SAID
 from core.store.result_file import ResultFile
-from core.workbench.models import check_model_name
+from core.workbench.models import SHIPPED, check_model_name, folder_size
 from core.workbench.traffic import Note, flow_parts, flow_rows, no_note, note_left_out
 
 BENIGN = ("0", "benign", "normal", "background")
@@ -45,18 +44,26 @@ class FlowModelInfo:
     Attributes:
         name: of its folder.
         path: of its folder.
+        created_utc: when it learnt, ISO 8601.
         n_flows: flows its scorers learnt from, without labels.
         n_texts: distinct texts among them.
         tasks: what it was taught, task to labels.
         threshold: its own, 0 to 1.
+        size_bytes: of all its files.
+        is_shipped: whether it came with the workbench.
+        error: why it cannot be used, else None.
     """
 
     name: str
     path: str
-    n_flows: int
-    n_texts: int
-    tasks: dict[str, tuple[str, ...]]
-    threshold: float
+    created_utc: str = ""
+    n_flows: int = 0
+    n_texts: int = 0
+    tasks: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    threshold: float = 0.0
+    size_bytes: int = 0
+    is_shipped: bool = False
+    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,12 +97,8 @@ def load_flow_model(model: str) -> FlowDetector:
 
 
 def flow_models() -> list[FlowModelInfo]:
-    """Saved bundles of captures by name; damaged ones are left out, opening them says why."""
-    found = []
-    for folder in bundle_folders(CAPTURES):
-        with contextlib.suppress(BundleError):
-            found.append(_info(folder))
-    return found
+    """Saved bundles of captures by name; a damaged one is listed with its error."""
+    return [_info(path) for path in bundle_folders(CAPTURES)]
 
 
 def pretrain(
@@ -368,10 +371,14 @@ def _saved(detector: FlowDetector, name: str) -> FlowModelInfo:
 
 def _info(folder: Path) -> FlowModelInfo:
     """What bundle.json says; no network is loaded."""
-    facts = read_bundle(folder, FORMAT_NUMBER, CAPTURES)
+    known: dict[str, Any] = {"size_bytes": folder_size(folder), "is_shipped": folder.name in SHIPPED}
     try:
+        facts = read_bundle(folder, FORMAT_NUMBER, CAPTURES)
         tasks = {str(name): tuple(map(str, labels)) for name, labels in facts["tasks"].items()}
-        threshold = float(facts["threshold"])
-        return FlowModelInfo(folder.name, str(folder), int(facts["n_flows"]), int(facts["n_texts"]), tasks, threshold)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BundleError(f"{folder}: bundle.json is damaged ({error!r}); train the model again") from error
+    except BundleError as error:
+        return FlowModelInfo(folder.name, str(folder), **known, error=str(error))
+    except (TypeError, ValueError) as error:
+        problem = f"{folder}: bundle.json is damaged ({error}); train the model again"
+        return FlowModelInfo(folder.name, str(folder), **known, error=problem)
+    numbers = {name: facts[name] for name in ("created_utc", "n_flows", "n_texts", "threshold")}
+    return FlowModelInfo(folder.name, str(folder), tasks=tasks, **numbers, **known)

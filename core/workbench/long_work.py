@@ -11,10 +11,11 @@ from core.config import Config, ReadConfig
 from core.errors import WorkbenchError
 from core.jobs import JobRun, JobStatus
 from core.store import RunReader, new_run_id
+from core.workbench.captures import pretrain
 from core.workbench.fitting import quick as quick_config
 from core.workbench.flow_runs import score_capture
 from core.workbench.maps import make_map
-from core.workbench.models import SHIPPED, check_model_name, train
+from core.workbench.models import check_new_name, train
 from core.workbench.rescoring import rescore
 from core.workbench.runs import score
 
@@ -52,9 +53,7 @@ def start_training(
     without: Sequence[str] = (),
 ) -> str:
     """Train a bundle in a process of its own, as `train` does; the job's result holds `model`."""
-    check_model_name(name)
-    if name in SHIPPED:  # the command line that makes it may
-        raise WorkbenchError(f"{name} is the model that came with the workbench; choose another name")
+    check_new_name(name)
     read = dataclasses.replace(read or ReadConfig(), sessions=sessions)
     spec = {
         "paths": [str(Path(path).absolute()) for path in paths], "name": name, "read": dataclasses.asdict(read),
@@ -69,8 +68,15 @@ def start_flow_scoring(path: Path, model: str | None) -> str:
     return _jobs.start("traffic", spec, f"Score {path.name}" + (f" with {model}" if model else ""))
 
 
+def start_pretraining(path: Path, name: str) -> str:
+    """Learn a bundle from a capture in a process of its own, as `pretrain` does; its result holds `flow_model`."""
+    check_new_name(name)
+    spec = {"captures": [str(Path(path).absolute())], "name": name}
+    return _jobs.start("pretrain", spec, f"Learn {name} from {path.name}")
+
+
 def run_job(job_id: str) -> None:
-    """The job's side of `start_scoring`, `start_rescoring`, `start_training`, `start_flow_scoring`, `start_map`."""
+    """The job's side of every `start_` here."""
     with JobRun(job_id) as work:
         spec = work.spec
         if work.kind == "map":
@@ -84,6 +90,13 @@ def run_job(job_id: str) -> None:
         if work.kind == "traffic":
             info_of_flows = score_capture(spec["captures"], spec["model"], spec["run_id"], progress=work.progress)
             work.done({"flow_run_id": info_of_flows.run_id})
+            return
+        if work.kind == "pretrain":
+            notes: list[str] = []
+            learnt = pretrain(
+                spec["captures"], spec["name"], None, work.progress, work.checkpoints, work.measure, notes.append
+            )
+            work.done({"flow_model": learnt.name, "notes": notes})
             return
         config = Config(read=ReadConfig(**spec["read"]))
         if work.kind == "score":

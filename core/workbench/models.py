@@ -10,12 +10,13 @@ from typing import Any
 
 import polars as pl
 
-from core.bundle_folder import read_bundle
+from core.bundle_folder import CAPTURES, LOGS, bundle_kind, read_bundle
 from core.bundles import MODEL_NAME, bundle_folders, load_model, model_folder
 from core.cards import write_card
 from core.config import Config, models_folder
 from core.detector import FORMAT_NUMBER
 from core.errors import BundleError, WorkbenchError
+from core.flow_detector import FORMAT_NUMBER as FLOW_FORMAT_NUMBER
 from core.records import Explanation, Measure, Progress, no_measure, no_progress
 from core.runner import SerialRunner
 from core.scoring.novelty import NoveltyScorer
@@ -23,6 +24,7 @@ from core.store import AnswerCache
 from core.workbench.fitting import fitted
 
 SHIPPED = ("base", "netgpt")  # bundles that come with the workbench
+_FORMAT_NUMBERS = {LOGS: FORMAT_NUMBER, CAPTURES: FLOW_FORMAT_NUMBER}
 _CARD_CHARS = 50_000  # of a card; ours have two thousand
 
 
@@ -63,8 +65,8 @@ class ModelDetails:
 
     Attributes:
         card: its README.md, Markdown; "" without one.
-        history: of its training: step, train_loss, held_back_loss or None (nats a masked token), seconds; empty where
-            no network was trained.
+        history: of its training: step, train_loss, held_back_loss or None (nats a token that was asked for), seconds;
+            empty where no network was trained.
         config: the settings it was made with, by stage.
         facts: bundle.json beside these: data hash, libraries, seconds.
     """
@@ -81,13 +83,14 @@ def models() -> list[ModelInfo]:
 
 
 def model_details(name: str) -> ModelDetails:
-    """Card, training history and settings of a bundle of the models folder.
+    """Card, training history and settings of a bundle of the models folder, of logs or of captures.
 
     Raises:
         BundleError: there is none, or it is damaged.
     """
     folder = _bundle_folder(name)
-    bundle = read_bundle(folder, FORMAT_NUMBER)
+    kind = bundle_kind(folder)
+    bundle = read_bundle(folder, _FORMAT_NUMBERS[kind], kind)
     try:
         card = (folder / "README.md").read_text("utf-8", errors="replace")[:_CARD_CHARS]
     except OSError:
@@ -181,6 +184,22 @@ def check_model_name(name: str) -> None:
         raise WorkbenchError(f"{name!r} cannot name a model; use letters, digits, dot, dash and underscore")
 
 
+def check_new_name(name: str) -> None:
+    """Refuse a name that a model trained on a page cannot have; the command line that makes a shipped one may.
+
+    Raises:
+        WorkbenchError: as `check_model_name`, or it is that of a model that came with the workbench.
+    """
+    check_model_name(name)
+    if name in SHIPPED:
+        raise WorkbenchError(f"{name} is the model that came with the workbench; choose another name")
+
+
+def folder_size(folder: Path) -> int:
+    """Bytes of all files of a bundle."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 def explain(line: str, model: str) -> Explanation:
     """Score one line with a bundle and say why."""
     return load_model(model).explain(line)
@@ -206,7 +225,7 @@ def _is_entry(entry: Any) -> bool:
 
 
 def _model_info(folder: Path) -> ModelInfo:
-    size_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    size_bytes = folder_size(folder)
     shipped = folder.name in SHIPPED
     try:
         bundle = read_bundle(folder, FORMAT_NUMBER)
