@@ -11,6 +11,7 @@ from core import workbench
 from core.errors import WorkbenchError
 from dashboard.components.line_detail import Said
 from dashboard.escaping import literal
+from dashboard.flow_teaching import teach_popover
 from dashboard.keys import ABNORMAL, NORMAL, UNDO, UNSURE
 from dashboard.session import share_text
 
@@ -108,7 +109,7 @@ def of_verdict(verdicts: pl.DataFrame, label: str | None) -> pl.Expr:
 
 
 def findings(reader: workbench.FlowRunReader, verdicts: pl.DataFrame, threshold: float) -> None:
-    """How many flows are judged, and the precision of flags among them."""
+    """How many flows are judged, the precision of flags among them, and the way to teach it to a model."""
     judged = verdicts.drop_nulls("label")
     if judged.is_empty():
         return
@@ -122,7 +123,9 @@ def findings(reader: workbench.FlowRunReader, verdicts: pl.DataFrame, threshold:
             f"of {n_flagged:,} judged flagged {'flow' if n_flagged == 1 else 'flows'} {hits:,} "
             f"{'is' if hits == 1 else 'are'} abnormal: **precision {share_text(hits, n_flagged)}**"
         )
-    st.markdown(" · ".join(words))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(" · ".join(words), width="stretch")
+        teach_popover(reader.info, judged)
 
 
 def _alike(reader: workbench.FlowRunReader, flow_no: int, threshold: float) -> tuple[list[int], str]:

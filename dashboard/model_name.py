@@ -12,12 +12,16 @@ from dashboard.escaping import literal
 
 
 def name_input(path: Path) -> str:
-    """The field for the name of a model that learns from a file, and whether one of that name is replaced."""
+    """The field for the name of a model that learns from a file, and whether there is one of that name."""
     name = st.text_input("Name of the model", value=suggested_name(path), max_chars=60, key=f"name_{path}")
-    known = [model.name for model in [*workbench.models(), *workbench.flow_models()]]
-    if name in known:
-        st.caption(f":material/warning: The model {literal(name)} is replaced when training ends well.")
+    replaced_caption(name)
     return name
+
+
+def replaced_caption(name: str) -> None:
+    """Say where there is a model of this name."""
+    if any(model.name == name for model in [*workbench.models(), *workbench.flow_models()]):
+        st.caption(f":material/warning: The model {literal(name)} is replaced when training ends well.")
 
 
 def suggested_name(path: Path) -> str:

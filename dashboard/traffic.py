@@ -53,7 +53,7 @@ def page() -> None:
         opened = FLOW_MODEL_KEY in st.session_state
         with st.expander("Another capture", icon=":material/add:", expanded=opened) if scored else st.container():
             bring(first=not scored)
-        job_cards(only=("traffic", "pretrain"))
+        job_cards(only=("traffic", "pretrain", "teach"))
         run_id = chosen_run()
         if run_id is None:
             st.info("No capture has been scored yet. Choose one above and press Score.", icon=":material/lan:")

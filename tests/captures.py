@@ -92,8 +92,14 @@ FACTS = {
 }  # fmt: skip
 
 
-def store_flow_run(run_id: str, folder: Path) -> str:
-    """Three flows, the second flagged; each of its bytes surprises by 9 nats where it is not masked."""
+def store_flow_run(run_id: str, folder: Path, **facts: object) -> str:
+    """Three flows, the second flagged; each of its bytes surprises by 9 nats where it is not masked.
+
+    Args:
+        run_id: of the run.
+        folder: where its capture is written.
+        facts: of the run, in place of FACTS.
+    """
     path = folder / "office.pcap"
     packets = [udp((f"192.0.2.{n}", 40_000 + n), ("192.0.2.9", 53), HOSTILE * n) for n in (1, 2, 3)]
     path.write_bytes(pcap([ethernet(packet) for packet in packets]))
@@ -115,5 +121,5 @@ def store_flow_run(run_id: str, folder: Path) -> str:
     with FlowRunWriter(run_id) as writer:
         table = pl.concat([flow_rows(flows), judged], how="horizontal")
         writer.add(table, pl.DataFrame(rows, schema=PACKETS_SCHEMA, orient="row"))
-        writer.finish(dict(FACTS))
+        writer.finish(FACTS | facts)
     return run_id

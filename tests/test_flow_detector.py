@@ -1,6 +1,8 @@
 """NetGPT's detector: learns flows without labels, is taught tasks, is kept whole; and its commands."""
 
 import dataclasses
+import functools
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -17,7 +19,8 @@ from core.config import ScoringConfig, TrafficConfig
 from core.errors import BundleError, InputError, JobCancelled, WorkbenchError
 from core.flow_detector import FlowDetector
 from core.records import Flow
-from tests.captures import ethernet, flow_of, pcap, udp
+from core.workbench import captures, reports
+from tests.captures import ethernet, flow_of, pcap, store_flow_run, udp
 
 TINY = TrafficConfig(max_steps=3, scoring=ScoringConfig({"knn": 1.0, "likelihood": 1.0, "novelty": 1.0}))
 QUESTION = b"what time is it, number %d?"
@@ -306,6 +309,33 @@ def test_a_job_learns_a_model_and_tells_what_was_left_out(
     assert (model.name, model.n_flows, model.error, model.is_shipped) == ("office", 30, None, False)
     assert workbench.model_details("office").card.startswith("# office\n")
     assert workbench.score_flows([capture], "office").n_flows == 30
+
+
+def test_verdicts_on_flows_are_taught_to_a_copy_of_the_model(
+    model: str, capture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = workbench.score_capture([capture], model).run_id
+    with pytest.raises(WorkbenchError, match=r"no flow of a\.pcap is judged abnormal or normal; judge some of both"):
+        workbench.teach_verdicts(run_id, "u")
+    workbench.set_flow_verdict(run_id, [1, 2, 3], "normal")
+    workbench.set_flow_verdict(run_id, [4, 5], "abnormal")
+    workbench.set_flow_verdict(run_id, [6], "unsure")
+    module = importlib.import_module("core.workbench.flow_verdicts")
+    monkeypatch.setattr(module, "finetune", functools.partial(captures.finetune, max_steps=1))
+    taught = workbench.teach_verdicts(run_id, "u")
+    assert (taught.name, taught.n_flows, taught.tasks) == ("u", 28, {"judged": ("abnormal", "normal")})
+    again = workbench.score_capture([capture], "u")
+    assert again.tasks == ["judged"]
+    assert len(workbench.flow_verdicts(again.run_id)) == 6  # found again
+    tasks = workbench.teach_verdicts(again.run_id, "v").tasks
+    assert list(tasks) == ["judged", "judged_2"]
+    assert not list(reports.exports_folder().iterdir())
+
+
+def test_a_capture_scored_against_itself_has_no_model_to_teach(tmp_path: Path) -> None:
+    run_id = store_flow_run("r1", tmp_path, model=None)
+    with pytest.raises(WorkbenchError, match="was scored against itself"):
+        workbench.teach_verdicts(run_id, "u")
 
 
 def test_cancelled_leaves_nothing(capture: Path, tmp_path: Path) -> None:

@@ -95,3 +95,27 @@ def test_flows_are_filtered_by_verdict(app: AppTest, run_id: str) -> None:
     app.selectbox(key=f"flow_verdict_{run_id}").set_value("unsure").run()
     assert "No flow matches" in shown(app)
     assert not app.exception
+
+
+def test_verdicts_are_taught_to_a_model(app: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(workbench, "start_teaching", lambda *given: asked.append(given) or "job")
+    run_id = store_flow_run("r1", tmp_path, model="net")
+    workbench.set_flow_verdict(run_id, [2], "abnormal")
+    opened(app)
+    assert f"teach_{run_id}" not in [item.key for item in app.button]  # nothing to tell it from
+    workbench.set_flow_verdict(run_id, [1, 3], "normal")
+    app.run()
+    assert "like the **1** judged abnormal" in shown(app) and "expect little below about 100" in shown(app)
+    assert app.text_input(key=f"teach_name_{run_id}").value == "net-judged"
+    app.button(key=f"teach_{run_id}").click().run()
+    assert asked == [(run_id, "net-judged")]
+    assert not app.exception
+
+
+def test_without_a_model_there_is_nothing_to_teach(app: AppTest, tmp_path: Path) -> None:
+    run_id = store_flow_run("r1", tmp_path, model=None)
+    workbench.set_flow_verdict(run_id, [2], "abnormal")
+    workbench.set_flow_verdict(run_id, [1], "normal")
+    opened(app)
+    assert f"teach_{run_id}" not in [item.key for item in app.button]

@@ -27,7 +27,7 @@ from core.workbench.comparing import comparable_runs, compared_measures, compare
 from core.workbench.drifting import drift_of, start_retraining
 from core.workbench.fitting import quick
 from core.workbench.flow_runs import PacketView, capture_files, export_flows, is_capture, packets_of, score_capture
-from core.workbench.flow_verdicts import flow_verdicts, set_flow_verdict, undo_flow_verdict
+from core.workbench.flow_verdicts import flow_verdicts, set_flow_verdict, teach_verdicts, undo_flow_verdict
 from core.workbench.incidents import incidents, usual_gap
 from core.workbench.labels import LabelSource, add_labels, label_sources, labels
 from core.workbench.long_work import (
@@ -44,6 +44,7 @@ from core.workbench.long_work import (
     start_pretraining,
     start_rescoring,
     start_scoring,
+    start_teaching,
     start_training,
 )
 from core.workbench.maps import MAP_NAMES, MOST_PLACED, map_of, maps, place_lines, place_run, placeable_runs, start_map
@@ -200,7 +201,9 @@ __all__ = [
     "start_rescoring",
     "start_retraining",
     "start_scoring",
+    "start_teaching",
     "start_training",
+    "teach_verdicts",
     "telling_messages",
     "threshold",
     "threshold_history",

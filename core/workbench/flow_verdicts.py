@@ -1,12 +1,24 @@
-"""Verdicts on flows: what analysts said of them, found again in every run of their capture."""
+"""Verdicts on flows: what analysts said of them, found again in every run of their capture, and taught to a model."""
 
 from __future__ import annotations
 
+import itertools
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 import polars as pl
 
+from core.errors import WorkbenchError
+from core.records import Measure, Progress, no_measure, no_progress
+from core.store.flow_runs import SAID, FlowRunReader
 from core.store.flow_verdicts import FlowVerdicts
+from core.workbench.captures import FlowModelInfo, finetune, load_flow_model
+from core.workbench.flow_runs import export_flows
+from core.workbench.traffic import Note, no_note
+
+JUDGED = "judged"
+"""The task that verdicts are taught as; numbered where a model knows it already."""
 
 
 def flow_verdicts(run_id: str, notes: bool = False) -> pl.DataFrame:
@@ -55,3 +67,46 @@ def undo_flow_verdict(run_id: str, by: str = "analyst") -> list[int]:
         WorkbenchError: there is no such run, or the store cannot be written.
     """
     return FlowVerdicts().undo(run_id, by)
+
+
+def teach_verdicts(
+    run_id: str,
+    name: str,
+    progress: Progress = no_progress,
+    checkpoints: Path | None = None,
+    measure: Measure = no_measure,
+    note: Note = no_note,
+) -> FlowModelInfo:
+    """Teach a copy of a run's model to tell flows like those judged abnormal from those judged normal (JUDGED).
+
+    Args:
+        run_id: of the scored capture, which must still be where it was.
+        name: of the bundle that is saved.
+        progress: told the steps; may raise JobCancelled.
+        checkpoints: folder where training leaves off and resumes, or None.
+        measure: told the losses of training.
+        note: told what was left out of the capture and the verdicts.
+
+    Raises:
+        WorkbenchError: no such run, it was scored against itself, no flow is judged normal or none abnormal, or the
+            capture or the model cannot be used.
+    """
+    info = FlowRunReader(run_id).info
+    if info.model is None:
+        raise WorkbenchError(
+            f"{info.name} was scored against itself, and that network is not kept; score it with a saved model first"
+        )
+    missing = {"abnormal", "normal"} - set(flow_verdicts(run_id)["label"])
+    if missing:
+        raise WorkbenchError(f"no flow of {info.name} is judged {' or '.join(sorted(missing))}; judge some of both")
+    known = {task.name for task in load_flow_model(info.model).tasks_.tasks}
+    names = itertools.chain([JUDGED], (f"{JUDGED}_{number}" for number in itertools.count(2)))
+    task = next(name for name in names if name not in known)
+    labels = export_flows(run_id, ".csv")
+    try:
+        return finetune(
+            info.captures, labels, info.model, name, task, SAID[0], progress=progress, checkpoints=checkpoints,
+            measure=measure, note=note,
+        )  # fmt: skip
+    finally:
+        shutil.rmtree(labels.parent, ignore_errors=True)

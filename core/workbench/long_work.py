@@ -11,9 +11,11 @@ from core.config import Config, ReadConfig
 from core.errors import WorkbenchError
 from core.jobs import JobRun, JobStatus
 from core.store import RunReader, new_run_id
+from core.store.flow_runs import FlowRunReader
 from core.workbench.captures import pretrain
 from core.workbench.fitting import quick as quick_config
 from core.workbench.flow_runs import score_capture
+from core.workbench.flow_verdicts import teach_verdicts
 from core.workbench.maps import make_map
 from core.workbench.models import check_new_name, train
 from core.workbench.rescoring import rescore
@@ -75,6 +77,14 @@ def start_pretraining(path: Path, name: str) -> str:
     return _jobs.start("pretrain", spec, f"Learn {name} from {path.name}")
 
 
+def start_teaching(run_id: str, name: str) -> str:
+    """Teach a bundle what is said of a capture's flows in a process of its own, as `teach_verdicts`; as pretraining."""
+    check_new_name(name)
+    info = FlowRunReader(run_id).info
+    spec = {"verdicts_of": run_id, "captures": info.captures, "name": name}
+    return _jobs.start("teach", spec, f"Teach {name} the verdicts on {info.name}")
+
+
 def run_job(job_id: str) -> None:
     """The job's side of every `start_` here."""
     with JobRun(job_id) as work:
@@ -91,12 +101,14 @@ def run_job(job_id: str) -> None:
             info_of_flows = score_capture(spec["captures"], spec["model"], spec["run_id"], progress=work.progress)
             work.done({"flow_run_id": info_of_flows.run_id})
             return
-        if work.kind == "pretrain":
+        if work.kind in ("pretrain", "teach"):
             notes: list[str] = []
-            learnt = pretrain(
-                spec["captures"], spec["name"], None, work.progress, work.checkpoints, work.measure, notes.append
-            )
-            work.done({"flow_model": learnt.name, "notes": notes})
+            watched = work.progress, work.checkpoints, work.measure, notes.append
+            if work.kind == "pretrain":
+                pretrain(spec["captures"], spec["name"], None, *watched)
+            else:
+                teach_verdicts(spec["verdicts_of"], spec["name"], *watched)
+            work.done({"flow_model": spec["name"], "notes": notes})
             return
         config = Config(read=ReadConfig(**spec["read"]))
         if work.kind == "score":
