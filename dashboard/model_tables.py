@@ -14,7 +14,6 @@ from dashboard.link import from_link, to_link
 from dashboard.session import ROW_PX, age_text, size_text
 
 MODEL_KEY = "model_in_view"
-Model = workbench.ModelInfo | workbench.FlowModelInfo
 
 _NAME = {"model": st.column_config.TextColumn("Model", width=120)}
 _THRESHOLD = {"threshold": st.column_config.NumberColumn("Threshold", format="%.4f", width=80)}
@@ -49,9 +48,9 @@ _OF_CAPTURES = {
 
 def model_tables(
     of_logs: Sequence[workbench.ModelInfo], of_captures: Sequence[workbench.FlowModelInfo]
-) -> Model | None:
+) -> workbench.SavedModel | None:
     """Every bundle, a damaged one with what is wrong; the one chosen, or the first, or None without any."""
-    known: dict[str, Model] = {model.name: model for model in [*of_logs, *of_captures]}
+    known: dict[str, workbench.SavedModel] = {model.name: model for model in [*of_logs, *of_captures]}
     from_link("model", MODEL_KEY, lambda text: text if text in known else None)
     if of_logs:
         st.markdown("**Models of logs** · click one to see its card")
@@ -79,7 +78,7 @@ def _row_of_captures(model: workbench.FlowModelInfo) -> dict[str, Any]:
     return _row(model, {"flows": model.n_flows, "texts": model.n_texts, "threshold": model.threshold, "answers": tasks})
 
 
-def _row(model: Model, learnt: Mapping[str, Any]) -> dict[str, Any]:
+def _row(model: workbench.SavedModel, learnt: Mapping[str, Any]) -> dict[str, Any]:
     """What a table says of a bundle; of a damaged one only what is known."""
     sound = model.error is None
     return {
@@ -91,7 +90,9 @@ def _row(model: Model, learnt: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _table(key: str, rows: list[dict[str, Any]], columns: dict[str, Any], models: Sequence[Model]) -> None:
+def _table(
+    key: str, rows: list[dict[str, Any]], columns: dict[str, Any], models: Sequence[workbench.SavedModel]
+) -> None:
     """One table; a click puts a model in view."""
 
     def keep() -> None:

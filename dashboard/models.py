@@ -14,7 +14,7 @@ from dashboard.job_cards import WAIT, busy, job_cards, last_ended, resume_button
 from dashboard.log_input import file_picker, format_choice, more_files, read_settings, session_key
 from dashboard.loss_curve import loss_curve
 from dashboard.model_name import name_input
-from dashboard.model_tables import Model, model_tables
+from dashboard.model_tables import model_tables
 from dashboard.session import DATA_PAGE, ROW_PX, TRAFFIC_PAGE, age_text, duration_text, open_run
 
 NO_MODELS = """**No models yet**
@@ -46,7 +46,7 @@ def page() -> None:
 # ---- saved models
 
 
-def model_section(model: Model) -> None:
+def model_section(model: workbench.SavedModel) -> None:
     """What can be done with a bundle, its card, how it learnt, and its settings."""
     name = model.name
     try:
@@ -120,7 +120,7 @@ def run_table(name: str, rows: list[dict[str, object]], numbers: str) -> int | N
     return picked[0] if picked and picked[0] < len(rows) else None
 
 
-def delete_button(model: Model) -> None:
+def delete_button(model: workbench.SavedModel) -> None:
     """Remove the bundle, once the analyst has said so twice; what is shipped stays."""
     if model.is_shipped:
         return

@@ -52,6 +52,7 @@ from core.workbench.measuring import LabelledRun, evaluate, labelled_run
 from core.workbench.models import (
     ModelDetails,
     ModelInfo,
+    SavedModel,
     delete_model,
     explain,
     familiarity,
@@ -116,6 +117,7 @@ __all__ = [
     "ReadConfig",
     "RunInfo",
     "RunReader",
+    "SavedModel",
     "WeightsOffer",
     "add_labels",
     "alert_rate",

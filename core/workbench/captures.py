@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from core.bundle_folder import CAPTURES, read_bundle
+from core.bundle_folder import CAPTURES
 from core.bundles import bundle_folders, model_folder
 from core.cards import write_flow_card
 from core.config import FlowConfig, TrafficConfig, models_folder
-from core.errors import BundleError, WorkbenchError
+from core.errors import WorkbenchError
 from core.evaluate import Labelled, answer_metrics, report
-from core.flow_detector import FORMAT_NUMBER, FlowDetector, JudgedFlows
+from core.flow_detector import FlowDetector, JudgedFlows
 from core.ingest.flow_labels import FlowLabels
 from core.ingest.flows import read_flows
 from core.ingest.pcap import CaptureCounts
@@ -29,7 +29,7 @@ from core.records import Flow, Measure, Progress, no_measure, no_progress
 from core.scoring.context import CONTEXT
 from core.store.flow_runs import FLOW_NO, SAID
 from core.store.result_file import ResultFile
-from core.workbench.models import SHIPPED, check_model_name, folder_size
+from core.workbench.models import SavedModel, check_model_name, saved_facts
 from core.workbench.traffic import Note, flow_parts, flow_rows, no_note, note_left_out
 
 BENIGN = ("0", "benign", "normal", "background")
@@ -37,33 +37,17 @@ ODDITY = "oddity:"
 """Labels of flows that are no attack: these, and what begins so."""
 
 
-@dataclass(frozen=True)
-class FlowModelInfo:
+@dataclass(frozen=True, kw_only=True)
+class FlowModelInfo(SavedModel):
     """A saved bundle of captures.
 
     Attributes:
-        name: of its folder.
-        path: of its folder.
-        created_utc: when it learnt, ISO 8601.
         n_flows: flows its scorers learnt from, without labels.
-        n_texts: distinct texts among them.
         tasks: what it was taught, task to labels.
-        threshold: its own, 0 to 1.
-        size_bytes: of all its files.
-        is_shipped: whether it came with the workbench.
-        error: why it cannot be used, else None.
     """
 
-    name: str
-    path: str
-    created_utc: str = ""
     n_flows: int = 0
-    n_texts: int = 0
     tasks: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
-    threshold: float = 0.0
-    size_bytes: int = 0
-    is_shipped: bool = False
-    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -371,14 +355,11 @@ def _saved(detector: FlowDetector, name: str) -> FlowModelInfo:
 
 def _info(folder: Path) -> FlowModelInfo:
     """What bundle.json says; no network is loaded."""
-    known: dict[str, Any] = {"size_bytes": folder_size(folder), "is_shipped": folder.name in SHIPPED}
+    known, bundle = saved_facts(folder, CAPTURES)
+    if not bundle:
+        return FlowModelInfo(**known)
     try:
-        facts = read_bundle(folder, FORMAT_NUMBER, CAPTURES)
-        tasks = {str(name): tuple(map(str, labels)) for name, labels in facts["tasks"].items()}
-    except BundleError as error:
-        return FlowModelInfo(folder.name, str(folder), **known, error=str(error))
-    except (TypeError, ValueError) as error:
-        problem = f"{folder}: bundle.json is damaged ({error}); train the model again"
-        return FlowModelInfo(folder.name, str(folder), **known, error=problem)
-    numbers = {name: facts[name] for name in ("created_utc", "n_flows", "n_texts", "threshold")}
-    return FlowModelInfo(folder.name, str(folder), tasks=tasks, **numbers, **known)
+        tasks = {name: tuple(map(str, labels)) for name, labels in bundle["tasks"].items()}
+    except TypeError as error:
+        return FlowModelInfo(**known, error=f"{folder}: bundle.json is damaged ({error}); train it again")
+    return FlowModelInfo(**known, n_flows=bundle["n_flows"], tasks=tasks)

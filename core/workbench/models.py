@@ -28,19 +28,16 @@ _FORMAT_NUMBERS = {LOGS: FORMAT_NUMBER, CAPTURES: FLOW_FORMAT_NUMBER}
 _CARD_CHARS = 50_000  # of a card; ours have two thousand
 
 
-@dataclass(frozen=True)
-class ModelInfo:
-    """A saved bundle.
+@dataclass(frozen=True, kw_only=True)
+class SavedModel:
+    """A saved bundle of either kind.
 
     Attributes:
         name: of its folder.
         path: of its folder.
         created_utc: when it learnt, ISO 8601.
-        n_lines: lines it learnt from.
-        n_texts: distinct normalized texts among them.
-        scorers: names, in the order of columns.
+        n_texts: distinct texts it learnt from: normalized lines, or masked bytes of flows.
         threshold: its own, 0 to 1.
-        false_alarm_rate: the share of lines like the learnt ones that the threshold may flag.
         size_bytes: of all its files.
         is_shipped: whether it came with the workbench.
         error: why it cannot be used, else None.
@@ -49,14 +46,26 @@ class ModelInfo:
     name: str
     path: str
     created_utc: str = ""
-    n_lines: int = 0
     n_texts: int = 0
-    scorers: tuple[str, ...] = ()
     threshold: float = 0.0
-    false_alarm_rate: float = 0.0
     size_bytes: int = 0
     is_shipped: bool = False
     error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo(SavedModel):
+    """A saved bundle of logs.
+
+    Attributes:
+        n_lines: lines it learnt from.
+        scorers: names, in the order of columns.
+        false_alarm_rate: the share of lines like the learnt ones that the threshold may flag.
+    """
+
+    n_lines: int = 0
+    scorers: tuple[str, ...] = ()
+    false_alarm_rate: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -195,9 +204,19 @@ def check_new_name(name: str) -> None:
         raise WorkbenchError(f"{name} is the model that came with the workbench; choose another name")
 
 
-def folder_size(folder: Path) -> int:
-    """Bytes of all files of a bundle."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def saved_facts(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What SavedModel says of a bundle, and its bundle.json, which is empty where it cannot be used."""
+    known: dict[str, Any] = {
+        "name": folder.name,
+        "path": str(folder),
+        "size_bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+        "is_shipped": folder.name in SHIPPED,
+    }
+    try:
+        bundle = read_bundle(folder, _FORMAT_NUMBERS[kind], kind)
+    except BundleError as error:
+        return known | {"error": str(error)}, {}
+    return known | {name: bundle[name] for name in ("created_utc", "n_texts", "threshold")}, bundle
 
 
 def explain(line: str, model: str) -> Explanation:
@@ -225,25 +244,12 @@ def _is_entry(entry: Any) -> bool:
 
 
 def _model_info(folder: Path) -> ModelInfo:
-    size_bytes = folder_size(folder)
-    shipped = folder.name in SHIPPED
+    known, bundle = saved_facts(folder, LOGS)
+    if not bundle:
+        return ModelInfo(**known)
     try:
-        bundle = read_bundle(folder, FORMAT_NUMBER)
         scoring: dict[str, Any] = bundle["config"]["scoring"]
-        return ModelInfo(
-            folder.name,
-            str(folder),
-            bundle["created_utc"],
-            bundle["n_lines"],
-            bundle["n_texts"],
-            tuple(scoring["weights"]),
-            bundle["threshold"],
-            scoring["false_alarm_rate"],
-            size_bytes,
-            shipped,
-        )
-    except BundleError as error:
-        problem = str(error)
+        scorers, rate = tuple(scoring["weights"]), scoring["false_alarm_rate"]
     except (KeyError, TypeError) as error:
-        problem = f"{folder}: bundle.json is damaged ({error}); train it again"
-    return ModelInfo(folder.name, str(folder), size_bytes=size_bytes, is_shipped=shipped, error=problem)
+        return ModelInfo(**known, error=f"{folder}: bundle.json is damaged ({error}); train it again")
+    return ModelInfo(**known, n_lines=bundle["n_lines"], scorers=scorers, false_alarm_rate=rate)
