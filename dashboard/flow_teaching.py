@@ -26,7 +26,8 @@ def teach_popover(info: workbench.FlowRunInfo, verdicts: pl.DataFrame) -> None:
     counts = {label: int((verdicts["label"] == label).sum()) for label in ("abnormal", "normal")}
     if info.model is None or not all(counts.values()):
         return
-    with st.popover("Teach", icon=":material/model_training:"):
+    wait = busy(workbench.jobs())
+    with st.popover("Teach", icon=":material/model_training:", disabled=wait, help=WAIT if wait else None):
         st.markdown(
             f"A copy of **{literal(info.model)}** learns to tell flows like the **{counts['abnormal']:,}** judged "
             f"abnormal from those like the **{counts['normal']:,}** judged normal, and answers so for each flow of "
@@ -41,15 +42,7 @@ def teach_popover(info: workbench.FlowRunInfo, verdicts: pl.DataFrame) -> None:
             key=f"teach_name_{info.run_id}",
         )
         replaced_caption(name)
-        wait = busy(workbench.jobs())
-        if st.button(
-            "Teach the verdicts",
-            type="primary",
-            width="stretch",
-            disabled=wait,
-            help=WAIT if wait else None,
-            key=f"teach_{info.run_id}",
-        ):
+        if st.button("Teach the verdicts", type="primary", width="stretch", key=f"teach_{info.run_id}"):
             try:
                 workbench.start_teaching(info.run_id, name)
             except WorkbenchError as error:
