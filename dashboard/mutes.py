@@ -48,9 +48,7 @@ def mute_button(reader: workbench.RunReader, messages: pl.DataFrame, key: str) -
         if st.button(f"Mute {said}", type="primary", width="stretch", key=f"mute_now_{key}"):
             until = datetime.combine(day, time(23, 59, 59), UTC)
             try:
-                with st.spinner("Muting …"):
-                    for text in chosen:
-                        workbench.mute(text, reason, until)
+                workbench.mute(chosen, reason, until)
             except WorkbenchError as error:
                 st.error(literal(str(error)), icon=":material/error:")
             else:

@@ -140,7 +140,7 @@ def test_what_is_muted_is_flagged_by_neither_run_and_counted(app: AppTest):
     store_run("b", OTHER, name="x.log")
     opened(app, run="a")
     assert app.dataframe[0].value["n_lines"].to_list() == [2, 6, 1, 0]
-    workbench.mute("disk failed num", "a known drive", datetime.now(UTC) + timedelta(days=1))
+    workbench.mute(["disk failed num"], "a known drive", datetime.now(UTC) + timedelta(days=1))
     app.run()
     assert app.dataframe[0].value["n_lines"].to_list() == [0, 6, 1, 2]
     assert "2 muted lines reach one and do not count as flagged" in shown(app)

@@ -119,7 +119,7 @@ def test_incidents_are_ordered_as_asked_and_the_usual_order_is_said(app: AppTest
 
 def test_the_threshold_page_shows_what_is_muted(app: AppTest):
     store_run("a", LINES)
-    workbench.mute("disk failed num", "a known drive", datetime.now(UTC) + timedelta(days=1))
+    workbench.mute(["disk failed num"], "a known drive", datetime.now(UTC) + timedelta(days=1))
     app.run()
     app.switch_page("threshold.py")
     app.run()

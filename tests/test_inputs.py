@@ -133,7 +133,7 @@ def test_groups_hold_the_lines_of_their_sources_and_messages():
     ]
     assert reader.by_source(0.5, 1, 3)["source"].to_list() == ["web1"]
     assert reader.by_message(0.3, 12, 2).rows() == [(0, "text 0.9", 0.9, 3, [2, 1]), (1, "text 0.4", 0.4, 1, [1, 0])]
-    workbench.mute("text 0.9", "known", datetime.now(UTC) + timedelta(days=1))
+    workbench.mute(["text 0.9"], "known", datetime.now(UTC) + timedelta(days=1))
     muted = workbench.run("a")
     assert muted.by_source(0.5, 12, 3)["n_flagged"].to_list() == [0, 0, 0]
     assert muted.by_message(0.5, 12, 2).is_empty()

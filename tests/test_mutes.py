@@ -28,7 +28,7 @@ def flagged() -> list[int]:
 def test_a_muted_message_leaves_every_count_and_queue():
     store_run("a", LINES)
     before = workbench.run("a")
-    workbench.mute("disk failed", "a known drive", LATER, by="ana")
+    workbench.mute(["disk failed"], "a known drive", LATER, by="ana")
     reader = workbench.run("a")
     assert (before.flagged(0.5), reader.flagged(0.5), flagged()) == (3, 1, [7])
     assert reader.n_lines(threshold=0.5, search="disk") == 0
@@ -58,14 +58,14 @@ def test_a_muted_message_leaves_every_count_and_queue():
 def test_a_mute_holds_in_other_runs_and_ends_by_hand_or_by_time(monkeypatch: pytest.MonkeyPatch):
     store_run("a", LINES)
     store_run("b", LINES)
-    workbench.mute("disk failed", "first", LATER)
-    workbench.mute("disk failed", "second", LATER)  # in the place of the first
+    workbench.mute(["disk failed"], "first", LATER)
+    workbench.mute(["disk failed"], "second", LATER)  # in the place of the first
     assert workbench.mutes()["reason"].to_list() == ["second"]
     assert workbench.run("b").flagged(0.5) == 1
     workbench.unmute(workbench.mutes()["mute_id"][0])
     assert workbench.mutes().is_empty()
     assert flagged() == [5, 6, 7]
-    workbench.mute("disk failed", "again", LATER)
+    workbench.mute(["disk failed"], "again", LATER)
     assert flagged() == [7]
 
     class Tomorrow(datetime):
@@ -84,14 +84,14 @@ def test_a_mute_holds_in_other_runs_and_ends_by_hand_or_by_time(monkeypatch: pyt
 )
 def test_a_mute_without_reason_or_future_is_refused(reason: str, until: datetime, expected: str):
     with pytest.raises(WorkbenchError, match=expected):
-        workbench.mute("disk failed", reason, until)
+        workbench.mute(["disk failed"], reason, until)
     assert workbench.mutes().is_empty()
 
 
 def test_exports_keep_muted_lines_and_say_so_and_hostile_texts_are_muted_like_others():
     store_run("a", [(text, text, 0.9) for text in HOSTILE_LINES] + LINES)
-    for text in HOSTILE_LINES:
-        workbench.mute(text, "=HYPERLINK(1)", LATER)
+    workbench.mute(HOSTILE_LINES, "=HYPERLINK(1)", LATER)
+    assert sorted(workbench.mutes()["normalized_text"]) == sorted(HOSTILE_LINES)
     assert workbench.run("a").flagged(0.5) == 3
     rows = pl.read_csv(workbench.export("a", "flagged lines", ".csv"))
     assert rows["muted"].to_list() == [1] * len(HOSTILE_LINES) + [0] * 3

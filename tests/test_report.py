@@ -133,7 +133,7 @@ def test_the_report_tells_the_incidents_and_how_they_were_judged(home: Path):
     assert "disk failed hard1 message · 3 judged abnormalline 81 disk sda0 failed hard" in page.words
     assert "Verdicts\nAll 1." in page.words
     assert "81and 2 moreabnormal0.9000" in page.words  # verdicts that say the same of one message are one row
-    workbench.mute("disk failed hard", "known", datetime.now(UTC) + timedelta(days=1))
+    workbench.mute(["disk failed hard"], "known", datetime.now(UTC) + timedelta(days=1))
     muted = Page(workbench.report_html("r1")).words
     assert "3 lines of 1 muted messages reach the threshold and are left out." in muted
     assert "Flagged lines0" in muted and "Lines judged3" in muted and "Flagged and judged" not in muted
@@ -228,7 +228,7 @@ def test_what_cannot_be_exported_is_refused_and_leaves_nothing(home: Path, what:
 def test_lines_as_documents_of_the_elastic_common_schema():
     lines = [("session opened", "session opened", 0.1), *((text, text, 0.9) for text in HOSTILE_LINES), ("", "", 0.0)]
     store_run("r1", lines, name="auth.log", model="base")
-    workbench.mute(HOSTILE_LINES[0], "known", datetime.now(UTC) + timedelta(days=1))
+    workbench.mute([HOSTILE_LINES[0]], "known", datetime.now(UTC) + timedelta(days=1))
     documents = [json.loads(row) for row in workbench.export("r1", "all lines", workbench.ECS).open()]
     assert [document["message"] for document in documents] == [raw for raw, _, _ in lines]
     assert [document["event"]["kind"] for document in documents] == ["event"] * 2 + ["alert"] * 5 + ["event"]

@@ -27,7 +27,7 @@ def test_near_and_many_first_and_no_labelled_or_muted_one() -> None:
     assert asked() == ["often near", "once near", "far below", "far above"]
     assert asked(limit=1) == ["often near"]
     assert asked(labelled=[0]) == ["once near", "far below", "far above"]
-    workbench.mute("once near", "known", datetime.now(UTC) + timedelta(days=1))
+    workbench.mute(["once near"], "known", datetime.now(UTC) + timedelta(days=1))
     assert asked(labelled=[0]) == ["far below", "far above"]
     rows = workbench.telling_messages(workbench.run("a"), 0.5)
     assert rows.select("line_no", "count").row(0) == (1, 30)

@@ -134,7 +134,7 @@ def test_muted_lines_are_no_alerts_and_their_labels_are_measured(app: AppTest, r
 
     before = flagged()
     highest = workbench.run(run.run_id).texts().sort("score", descending=True).row(0, named=True)
-    workbench.mute(highest["normalized_text"], "known", datetime.now(UTC) + timedelta(days=1))
+    workbench.mute([highest["normalized_text"]], "known", datetime.now(UTC) + timedelta(days=1))
     app.run()
     assert not app.exception
     assert flagged() != before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -17,11 +18,11 @@ REASON_CHARS = 500
 class Mutes:
     """Muted messages, by normalized text. Holds nothing open; safe from any thread or process."""
 
-    def add(self, text: str, reason: str, until_utc: datetime, by: str) -> None:
-        """Mute a message; a mute that holds already is replaced.
+    def add(self, texts: Sequence[str], reason: str, until_utc: datetime, by: str) -> None:
+        """Mute messages, all or none; mutes of theirs that hold already are replaced.
 
         Args:
-            text: normalized.
+            texts: normalized.
             reason: why, 1 to REASON_CHARS characters; for who finds it later.
             until_utc: when it ends, in the future.
             by: who mutes.
@@ -36,11 +37,15 @@ class Mutes:
         now = datetime.now(UTC)
         if until_utc <= now:
             raise WorkbenchError(f"a mute ends in the future, not on {until_utc:%Y-%m-%d}; choose a later day")
+        muted = list(dict.fromkeys(texts))
         with Store().connection() as connection:
-            _end(connection, "normalized_text = ?", text, now)
+            _end(connection, "normalized_text IN (SELECT unnest(?))", muted, now)
             connection.execute(
-                "INSERT INTO mutes (normalized_text, reason, until_utc, muted_by, at_utc) VALUES (?, ?, ?, ?, ?)",
-                [text, reason, until_utc.astimezone(UTC).isoformat(), by, now.isoformat()],
+                """
+                INSERT INTO mutes (normalized_text, reason, until_utc, muted_by, at_utc)
+                SELECT unnest(?), ?, ?, ?, ?
+                """,
+                [muted, reason, until_utc.astimezone(UTC).isoformat(), by, now.isoformat()],
             )
 
     def end(self, mute_id: int) -> None:
@@ -61,7 +66,7 @@ class Mutes:
         return self.current()["normalized_text"].sort().to_list()
 
 
-def _end(connection: duckdb.DuckDBPyConnection, which: str, value: str | int, now: datetime) -> None:
+def _end(connection: duckdb.DuckDBPyConnection, which: str, value: list[str] | int, now: datetime) -> None:
     connection.execute(
         f"UPDATE mutes SET ended_utc = ? WHERE ended_utc IS NULL AND {which}",  # noqa: S608  fixed words only
         [now.isoformat(), value],

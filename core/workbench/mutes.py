@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import polars as pl
@@ -22,8 +23,8 @@ def mutes() -> pl.DataFrame:
     return Mutes().current()
 
 
-def mute(normalized_text: str, reason: str, until_utc: datetime, by: str = "analyst") -> None:
-    """Mute a message in every run until a time: its lines keep their scores, but are not flagged or queued.
+def mute(normalized_texts: Sequence[str], reason: str, until_utc: datetime, by: str = "analyst") -> None:
+    """Mute messages in every run until a time: their lines keep their scores, but are not flagged or queued.
 
     A run that is open keeps the mutes it was opened with.
 
@@ -31,7 +32,7 @@ def mute(normalized_text: str, reason: str, until_utc: datetime, by: str = "anal
         WorkbenchError: no reason, or an end that has passed.
         StoreError: the store cannot be written.
     """
-    Mutes().add(normalized_text, reason, until_utc, by)
+    Mutes().add(normalized_texts, reason, until_utc, by)
 
 
 def reach_of_mutes(reader: RunReader, threshold: float) -> pl.DataFrame:

@@ -97,7 +97,7 @@ def test_axe_finds_nothing_serious(browser: Browser, server: str, home: Path, tm
     store_run("r0", LINES, name="auth.log", vectors=VECTORS)  # to compare with
     store_run("r1", LINES, name="auth.log", vectors=VECTORS)
     store_flow_run("c1", tmp_path)
-    workbench.mute("link up on port num", "known", datetime.now(UTC) + timedelta(days=1))
+    workbench.mute(["link up on port num"], "known", datetime.now(UTC) + timedelta(days=1))
     workbench.set_verdict("r1", [61], "abnormal", "seen before")
     (workbench.inbox() / "auth.log").write_text("".join(f"{raw}\n" for raw, _, _ in LINES))
     assert found_on_every_page(views) == {}

@@ -52,7 +52,7 @@ def stored(name: str = NAME) -> None:
     store_run("a", LINES, name=name, vectors=vectors, hosts=[text[:300] for _, text, _ in LINES])
     store_run("b", LINES, name=name, vectors=vectors)
     workbench.set_verdict("a", [FIRST], "abnormal", HOSTILE_LINES[1])
-    workbench.mute(HOSTILE_LINES[4], HOSTILE_LINES[0], datetime.now(UTC) + timedelta(days=1))
+    workbench.mute([HOSTILE_LINES[4]], HOSTILE_LINES[0], datetime.now(UTC) + timedelta(days=1))
 
 
 def inert(view: Watched, where: str) -> None:
