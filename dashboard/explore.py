@@ -80,8 +80,10 @@ def explore(run_id: str, threshold: float) -> None:
     try:
         reader = run_reader(run_id)
         method, colour_by, typed = controls(reader)
+        waiting = st.empty()  # of one element, used or not: what follows keeps its place when the waiting ends
         if method not in workbench.maps(run_id):
-            making(run_id, method)
+            with waiting.container():
+                making(run_id, method)
             method = "pca"
         placed = new_lines(run_id, method)
         left, right = st.columns([7, 4], gap="medium")

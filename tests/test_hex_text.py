@@ -489,7 +489,7 @@ def test_spoilt_packets_never_crash_and_always_come_back(data: st.DataObject) ->
 @settings(max_examples=100, deadline=None)
 @given(kind=st.sampled_from(["tcp", "tcp6", "udp", "udp6"]), noise=st.binary(min_size=64, max_size=64))
 def test_all_hidden_bytes_at_once_leave_no_trace(kind: str, noise: bytes) -> None:
-    """Spans written down here anew, from the RFCs."""
+    """Spans written down here anew, from the RFCs; names are hidden behind some ports, all behind those of tunnels."""
     packet = bytearray(bytes(PACKETS[kind]))
     spans = [(4, 6), (8, 9), (10, 20)] if packet[0] >> 4 == 4 else [(2, 4), (7, 40)]
     at = 20 if packet[0] >> 4 == 4 else 40
@@ -498,5 +498,6 @@ def test_all_hidden_bytes_at_once_leave_no_trace(kind: str, noise: bytes) -> Non
     for start, end in spans:
         packet[start:end] = noise[start % 16 : start % 16 + end - start]
     after = MASKED.encode(flow_of(bytes(packet)))
-    if not {53, 5353, 5355} & {int.from_bytes(packet[at : at + 2]), int.from_bytes(packet[at + 2 : at + 4])}:
+    source, destination = (int.from_bytes(packet[first : first + 2]) for first in (at, at + 2))
+    if not {53, 5353, 5355} & {source, destination} and destination not in (4789, 8472, 4790, 6081, 2152, 3544):
         assert before == after
