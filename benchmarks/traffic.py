@@ -17,8 +17,8 @@ so that a run can be cut and taken up.
 
 Ablations, all in one table with `--ablations`: `--rows scratch` (no pre-training), `--shuffle never`, `--no-segments`
 (packets are not numbered), `--no-prompts` (neither task nor [mask]), `--unit-bytes 2` (the paper's; its vocabulary of
-65,536 takes ten times as long), `--statistics` (a flow's 40 numbers as its first tokens). The curve of few labels:
-`--learn-per-class 5 20 100`, with the same flows tested.
+65,536 takes five times as long, ten times without `--compile`), `--statistics` (a flow's 40 numbers as its first
+tokens). The curve of few labels: `--learn-per-class 5 20 100`, with the same flows tested.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -81,4 +82,8 @@ def read_bundle(folder: Path, format_number: int, kind: str = LOGS) -> dict[str,
     for name, kinds in _FACTS[kind].items():
         if not isinstance(bundle.get(name), kinds):
             raise BundleError(f"{path}: damaged ({name} is missing or of another kind); train the model again")
+    try:
+        datetime.fromisoformat(bundle["created_utc"])
+    except ValueError:
+        raise BundleError(f"{path}: damaged (created_utc is no time of ISO 8601); train the model again") from None
     return bundle

@@ -235,10 +235,10 @@ def test_damaged_bundles_are_refused_and_listed(tmp_path: Path, history: Path, m
     assert "damaged" in listed["cut"]
     assert "precision is missing" in listed["part"]
     assert "n_lines is missing or of another kind" in listed["odd"]
-    hostile = json.loads((folder / model / "bundle.json").read_text()) | {"created_utc": "\x1b[2Jnow"}
+    hostile = json.loads((folder / model / "bundle.json").read_text()) | {"kind": "\x1b[2Jnow"}
     (folder / model / "bundle.json").write_text(json.dumps(hostile))
     printed = CliRunner().invoke(main, ["models"], color=True).stdout
-    assert "\x1b" not in printed and re.search(r"^web\t.*, \\x1b\[2Jnow$", printed, re.MULTILINE)
+    assert "\x1b" not in printed and re.search(r"^web\t.*a model of \\x1b\[2Jnow, not of", printed, re.MULTILINE)
 
 
 def test_a_failed_score_leaves_no_run(tmp_path: Path, home: Path) -> None:

@@ -77,11 +77,13 @@ def test_without_models_and_logs_it_names_the_next_action(app: AppTest, monkeypa
 def test_bundles_are_listed_damaged_ones_with_their_error(app: AppTest, models: Path):
     store_model(models, "base")
     store_model(models, "old", format=0)
+    store_model(models, "timeless", created_utc="yesterday")
     (models / "torn").mkdir()
     (models / "torn" / "bundle.json").write_text('{"format": 1, "config"')
     opened(app, "models.py")
     rows = {row["model"]: row for row in table(app, "model").iter_rows(named=True)}
-    assert list(rows) == ["base (shipped)", "old", "shop", "torn"]
+    assert list(rows) == ["base (shipped)", "old", "shop", "timeless", "torn"]
+    assert "no time of ISO 8601" in rows["timeless"]["problem"]
     assert (rows["shop"]["lines"], rows["shop"]["messages"], rows["shop"]["threshold"]) == (2_000, 229, 0.4945)
     assert rows["shop"]["problem"] is None
     assert "another version" in rows["old"]["problem"] and "damaged" in rows["torn"]["problem"]
