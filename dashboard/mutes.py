@@ -95,8 +95,8 @@ def muted_list(reader: workbench.RunReader, threshold: float) -> None:
         pl.col("count").fill_null(0),
         pl.col("normalized_text").str.head(500),
         pl.col("until_utc").str.head(10).alias("until"),
-        pl.col("at_utc").map_elements(age_text, return_dtype=pl.String).alias("since"),
     )
+    rows = rows.with_columns(pl.Series("since", [age_text(at_utc) for at_utc in rows["at_utc"]], dtype=pl.String))
     n_lines = n_muted(reader, threshold)
     lines = "line is" if n_lines == 1 else "lines are"
     with st.expander(
