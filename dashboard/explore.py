@@ -277,8 +277,10 @@ def messages(run_id: str, points: pl.DataFrame, chosen: pl.Series) -> int | None
         st.markdown(f"**{share} messages, {n_lines:,} lines**", width="stretch")
         if st.session_state.get(_key(run_id, "chosen")):
             st.button("Clear", icon=":material/close:", type="tertiary", on_click=clear, args=(run_id,))
+    acts = st.empty()  # used or not: the table keeps its place
     if chosen.any():
-        judge(run_id, rows["text_id"].to_list(), n_lines)
+        with acts.container():
+            judge(run_id, rows["text_id"].to_list(), n_lines)
     rows = rows.sort("score", "count", descending=True, maintain_order=True).head(MESSAGES)
     columns = {
         "count": st.column_config.NumberColumn("Lines", format="localized", width=60),

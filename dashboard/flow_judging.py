@@ -82,16 +82,17 @@ def judging(
             on_change=keep_note,
             key=note_key,
         )
+    many, wrong = st.empty(), st.empty()  # used or not: the flow below keeps its place
     if len(alike) > 1:
         too_many = len(alike) > workbench.MOST_JUDGED
-        st.toggle(
+        many.toggle(
             words,
             disabled=too_many,
             help=f"At most {workbench.MOST_JUDGED:,} flows at once." if too_many else "Judge them in one act.",
             key=whole_key,
         )
     if problem := st.session_state.pop(_problem(run_id), None):
-        st.error(literal(problem), icon=":material/error:")
+        wrong.error(literal(problem), icon=":material/error:")
 
 
 def judged_rows(rows: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
@@ -110,6 +111,7 @@ def of_verdict(verdicts: pl.DataFrame, label: str | None) -> pl.Expr:
 
 def findings(reader: workbench.FlowRunReader, verdicts: pl.DataFrame, threshold: float) -> None:
     """How many flows are judged, the precision of flags among them, and the way to teach it to a model."""
+    place = st.empty()  # used or not: what follows keeps its own
     judged = verdicts.drop_nulls("label")
     if judged.is_empty():
         return
@@ -123,7 +125,7 @@ def findings(reader: workbench.FlowRunReader, verdicts: pl.DataFrame, threshold:
             f"of {n_flagged:,} judged flagged {'flow' if n_flagged == 1 else 'flows'} {hits:,} "
             f"{'is' if hits == 1 else 'are'} abnormal: **precision {share_text(hits, n_flagged)}**"
         )
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with place.container(horizontal=True, vertical_alignment="center"):
         st.markdown(" · ".join(words), width="stretch")
         teach_popover(reader.info, judged)
 

@@ -158,8 +158,9 @@ def source_choice(reader: workbench.FlowRunReader, threshold: float) -> str | No
     chosen = st.session_state.get(key)
     if chosen in counts and chosen not in shown:  # the threshold has moved since
         shown.append(chosen)
+    place = st.empty()  # used or not: what follows keeps its own
     if shown:
-        chosen = st.pills("Sources, flagged of all their flows", shown, format_func=counts.__getitem__, key=key)
+        chosen = place.pills("Sources, flagged of all their flows", shown, format_func=counts.__getitem__, key=key)
     to_link(source=chosen)
     return chosen
 

@@ -68,8 +68,9 @@ def triage(run_id: str) -> None:
     """The list, the incident in view, its lines, and what is muted."""
     try:
         reader = run_reader(run_id)
+        wrong = st.empty()  # used or not: what follows keeps its place
         if found := problem(BOARD(run_id)):
-            st.error(literal(found), icon=":material/error:")
+            wrong.error(literal(found), icon=":material/error:")
         threshold = threshold_in_view(run_id)
         head = st.container(horizontal=True, vertical_alignment="center")
         with head:
@@ -83,8 +84,9 @@ def triage(run_id: str) -> None:
             st.info("Nothing is flagged. Move the threshold to the left.", icon=":material/filter_alt_off:")
             st.page_link(THRESHOLD_PAGE, label="Go to Threshold", icon=":material/tune:", query_params={"run": run_id})
         else:
+            explained = st.empty()
             if order == USUAL:
-                st.caption(USUAL_ORDER)
+                explained.caption(USUAL_ORDER)
             verdicts = workbench.verdicts(run_id, notes=True)
             current = in_view(run_id, incidents, reader.info.n_lines)
             incident_board(

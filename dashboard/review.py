@@ -80,8 +80,9 @@ def page() -> None:
 def review(reader: workbench.RunReader) -> None:
     """Choice of the queue, how far it is, the board, and the verdicts given."""
     run_id = reader.info.run_id
+    wrong = st.empty()  # used or not: what follows keeps its place
     if found := problem(_board(run_id)):
-        st.error(literal(found), icon=":material/error:")
+        wrong.error(literal(found), icon=":material/error:")
     threshold = workbench.threshold(run_id)
     verdicts = workbench.verdicts(run_id, notes=True)
     name, unjudged, by_message = controls(reader, verdicts)
