@@ -153,6 +153,10 @@ class Measured:
                 row["low"], row["high"] = found["pr_auc"]
         return row
 
+    def of_sessions(self, found: pl.DataFrame, threshold: float) -> dict[str, float]:
+        """Measures of sessions' scores, as `LogDetector.score_sessions` gives them."""
+        return self._measures(self._labels(found["session"]), found["score"].to_numpy(), threshold)
+
     def _measures(self, labels: np.ndarray, score: np.ndarray, threshold: float | None) -> dict[str, float]:
         weights = np.ones(len(labels))
         found = ranking_metrics(labels, score, weights)

@@ -115,6 +115,14 @@ def write_card(
             if "left_out_texts" in facts
             else []
         ),
+        *(
+            [
+                f"- left out as the strangest, for up to {config.scoring.contamination:.2%} was said to be abnormal: "
+                f"lines {facts['strangest_lines']:,}"
+            ]
+            if "strangest_lines" in facts
+            else []
+        ),
         f"- data (sha256 of texts and counts): `{facts['data_sha256']}`",
         f"- seed {config.seed} · {facts['seconds']} s on {platform.machine()} · precision {facts['precision']}",
         f"- threshold {facts['threshold']:.4f}, "

@@ -133,11 +133,18 @@ class ScoringConfig:
         combine: "sum" for the weighted mean of calibrated scores, "vote" for the weighted share of scorers
             whose calibrated score is at or above one half.
         false_alarm_rate: share of held-back normal lines that may be flagged; sets the threshold.
+        contamination: share of the lines learnt from that may be abnormal, 0 to 0.5: the strangest so many are not
+            learnt from. Of a log fitted on itself the threshold flags so many; at 0 it is where the scores part.
     """
 
     weights: dict[str, float] = field(default_factory=default_weights)
     combine: str = "sum"
     false_alarm_rate: float = 0.01
+    contamination: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.contamination <= 0.5:
+            raise WorkbenchError(f"contamination must be a share from 0 to 0.5, found {self.contamination}")
 
 
 def default_flow_weights() -> dict[str, float]:

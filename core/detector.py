@@ -122,9 +122,12 @@ class LogDetector:
         if self._needs_network():
             batch = self._train_network(texts, batch, held_back, progress, checkpoints, measure)
         scoring = self.config.scoring
-        self.fusion_, raw = fit_scorers(self.scorers_, scoring, batch, held_back, progress, on_itself=on_itself)
-        self.learnt_ = self._answer_table(batch, raw)
+        fitted = fit_scorers(self.scorers_, scoring, batch, held_back, progress, on_itself=on_itself)
+        self.fusion_ = fitted.fusion
+        self.learnt_ = self._answer_table(batch, fitted.raw)
         self.facts_ = self._facts(texts, started)
+        if scoring.contamination:
+            self.facts_["strangest_lines"] = int(batch.counts[~fitted.learnt].sum())
         return self
 
     def _needs_network(self) -> bool:
@@ -186,7 +189,8 @@ class LogDetector:
             on_itself: as for `fit`.
         """
         rate = self.config.scoring.false_alarm_rate
-        self.sessions_ = SessionScorer(rate).fit(sessions, texts, on_itself=on_itself)
+        contamination = self.config.scoring.contamination
+        self.sessions_ = SessionScorer(rate).fit(sessions, texts, contamination=contamination, on_itself=on_itself)
         return self
 
     # ---------------------------------------------------------------- score
@@ -285,7 +289,8 @@ class LogDetector:
         Args and the columns returned: as scoring.sessions.SessionScorer.score.
         """
         rate = self.config.scoring.false_alarm_rate
-        scorer = self.sessions_ or SessionScorer(rate).fit(sessions, texts, on_itself=True)
+        contamination = self.config.scoring.contamination
+        scorer = self.sessions_ or SessionScorer(rate).fit(sessions, texts, contamination=contamination, on_itself=True)
         return scorer.score(sessions, texts), scorer.threshold_
 
     def explain(self, line: str) -> Explanation:

@@ -133,9 +133,8 @@ class FlowDetector:
         self._use(network)
         batch = self._batch(texts, counts, progress)
         self.scorers_ = {name: scorer_class(name)(seed=self.config.seed) for name in self.config.scoring.weights}
-        self.fusion_, _ = fit_scorers(
-            self.scorers_, self.config.scoring, batch, held_back, progress, on_itself=on_itself
-        )
+        scoring = self.config.scoring
+        self.fusion_ = fit_scorers(self.scorers_, scoring, batch, held_back, progress, on_itself=on_itself).fusion
         self.facts_ = self._facts(flows, texts, started)
         return self
 
@@ -203,7 +202,10 @@ class FlowDetector:
         learnt = [flow for flow, known in zip(flows, told, strict=True) if known or (known is None and not mostly_told)]
         distinct, _, counts = self._distinct(learnt)
         batch = self._batch(distinct, counts, progress)
-        self.fusion_, _ = fit_scorers(self.scorers_, self.config.scoring, batch, self._held_back(distinct), progress)
+        scoring = self.config.scoring
+        if mostly_told:  # the attacks are out already
+            scoring = dataclasses.replace(scoring, contamination=0.0)
+        self.fusion_ = fit_scorers(self.scorers_, scoring, batch, self._held_back(distinct), progress).fusion
         pretrained = self.facts_.get("pretrained", {name: self.facts_[name] for name in DATA_FACTS})
         facts = self._facts(learnt, distinct, started)
         if not mostly_told:  # among them may be floods, beside which no rate would be a burst

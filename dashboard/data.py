@@ -19,6 +19,7 @@ from dashboard.log_input import (
     FILE_KEY,
     add_arrived,
     captures_pointer,
+    contamination_choice,
     file_picker,
     format_choice,
     more_files,
@@ -222,6 +223,7 @@ def score_form(paths: list[Path], read: workbench.ReadConfig, texts: pl.DataFram
         )
         model = chosen.name
     sessions = session_key()
+    contamination = 0.0 if way == SAVED else contamination_choice(f"contamination_{path}")
     context = st.checkbox(
         "Judge a line by the other lines of its source too",
         value=True,
@@ -246,7 +248,7 @@ def score_form(paths: list[Path], read: workbench.ReadConfig, texts: pl.DataFram
     if not start:
         return
     try:
-        workbench.start_scoring(paths, model, way == QUICK, read, sessions, context)
+        workbench.start_scoring(paths, model, way == QUICK, read, sessions, context, contamination)
     except WorkbenchError as error:
         st.error(literal(str(error)), icon=":material/error:")
         return

@@ -173,6 +173,23 @@ def read_settings(chosen: str) -> workbench.ReadConfig:
     )
 
 
+def contamination_choice(key: str) -> float:
+    """Share of the lines learnt from that may be abnormal, 0 to 0.5; 0 where the analyst does not say."""
+    percent = st.number_input(
+        "Abnormal lines in it, at most (%)",
+        min_value=0.0,
+        max_value=50.0,
+        value=None,
+        step=0.5,
+        placeholder="not known",
+        help="If you know that the log holds attacks or faults, and about how many: the strangest so many lines are "
+        "not learnt from. A log scored against itself then has so many lines flagged. Too high a number makes rare "
+        "harmless lines strange.",
+        key=key,
+    )
+    return (percent or 0.0) / 100
+
+
 def session_key() -> str | None:
     """The expression that names a line's session, or None."""
     typed = st.text_input(

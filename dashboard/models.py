@@ -11,7 +11,14 @@ from core import workbench
 from core.errors import WorkbenchError
 from dashboard.escaping import in_cells, literal
 from dashboard.job_cards import WAIT, busy, job_cards, last_ended, resume_buttons, score_button
-from dashboard.log_input import file_picker, format_choice, more_files, read_settings, session_key
+from dashboard.log_input import (
+    contamination_choice,
+    file_picker,
+    format_choice,
+    more_files,
+    read_settings,
+    session_key,
+)
 from dashboard.loss_curve import loss_curve
 from dashboard.model_name import name_input
 from dashboard.model_tables import model_tables
@@ -212,11 +219,12 @@ def training_form() -> None:
     paths = more_files(path)
     name = name_input(path)
     sessions = session_key()
+    contamination = contamination_choice("contamination_of_training")
     read = read_settings(format_choice())
     wait = busy(workbench.jobs())
     if st.button("Train", type="primary", icon=":material/model_training:", width="stretch", disabled=wait):
         try:
-            workbench.start_training(paths, name, read, sessions)
+            workbench.start_training(paths, name, read, sessions, contamination=contamination)
         except WorkbenchError as error:
             st.error(literal(str(error)), icon=":material/error:")
         else:

@@ -137,6 +137,28 @@ def test_evaluate_prints_one_json_object(tmp_path: Path, model: str) -> None:
     assert "same" in refused("evaluate", write_labelled(tmp_path / "one.csv", lines[:5], [0] * 5), "--model", model)
 
 
+def test_a_stated_contamination_keeps_what_is_left_in_a_history_from_passing(tmp_path: Path) -> None:
+    history = write_log(tmp_path / "history.log", access_log(600, n_attacks=30, seed=8)[0])
+    lines, labels = access_log(400, n_attacks=20, seed=9)
+    labelled = write_labelled(tmp_path / "labelled.csv", lines, labels)
+    f1 = {}
+    for name, options in (("trusting", []), ("wary", ["--contamination", 0.05])):
+        done("train", history, "--name", name, "--quick", *options)
+        f1[name] = json.loads(done("evaluate", labelled, "--model", name).stdout)["f1"]
+    assert f1["wary"] > f1["trusting"]
+    card = (tmp_path / "models" / "wary" / "README.md").read_text()
+    assert "left out as the strangest, for up to 5.00% was said to be abnormal: lines 29" in card
+    assert "strangest" not in (tmp_path / "models" / "trusting" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("context", [[], ["--context"]])
+def test_a_log_scored_against_itself_has_the_stated_share_flagged(tmp_path: Path, context: list[str]) -> None:
+    log = write_log(tmp_path / "a.log", access_log(400, n_attacks=20, seed=10)[0])
+    found = json.loads(done("score", log, "--quick", "--contamination", 0.05, "--json", *context).stdout)
+    assert 15 <= found["n_flagged"] <= 20
+    assert "flags the 5.0% of its lines at most" in " ".join(found["notes"])
+
+
 def test_sessions_by_expression_and_by_column(tmp_path: Path) -> None:
     """Sessions of three steps; odd ones lack a step or hold a strange line."""
     steps = ["INFO open blk_{}", "INFO write blk_{}", "INFO close blk_{}"]

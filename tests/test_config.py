@@ -34,6 +34,7 @@ def test_toml(tmp_path: Path) -> None:
         ({"training": {"held_back": 2.0}}, "held_back at least 0 and below 1, found .* 2.0"),
         ({"network": {"max_tokens": 2}}, "max_tokens must be 8 or more, found 2"),
         ({"read": {"max_line_bytes": -5}}, "max_line_bytes must be 1 or more, found -5"),
+        ({"scoring": {"contamination": 0.6}}, "contamination must be a share from 0 to 0.5, found 0.6"),
         ({"seed": -1}, "seed must be a whole number from 0 to 4,294,967,295, found -1"),
     ],
 )

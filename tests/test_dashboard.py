@@ -121,11 +121,12 @@ def test_a_chosen_file_is_previewed_and_scored_as_asked(app: AppTest, monkeypatc
     app.radio[0].set_value(data.QUICK).run()
     next(button for button in app.button if button.label == "Find abnormal lines").click().run()
     assert not app.exception
-    [(given, model, quick, read, sessions, context)] = asked
-    assert (given, model, quick, read.format, sessions, context) == ([path], None, True, "auto", None, True)
+    [(given, model, quick, read, sessions, *others)] = asked
+    assert (given, model, quick, read.format, sessions, others) == ([path], None, True, "auto", None, [True, 0.0])
     app.checkbox[0].uncheck().run()
+    next(item for item in app.number_input if item.label.startswith("Abnormal lines")).set_value(5.0).run()
     next(button for button in app.button if button.label == "Find abnormal lines").click().run()
-    assert asked[1][-1] is False
+    assert asked[1][-2:] == (False, 0.05)
 
 
 def test_a_model_that_knows_the_messages_is_proposed(app: AppTest, tmp_path: Path):
@@ -139,6 +140,7 @@ def test_a_model_that_knows_the_messages_is_proposed(app: AppTest, tmp_path: Pat
     app.selectbox(FILE_KEY).select(known).run()
     assert app.radio[0].value == data.SAVED
     assert "messages of 100% of the first lines" in shown(app)
+    assert not [item for item in app.number_input if item.label.startswith("Abnormal lines")]  # it has learnt already
     app.selectbox(FILE_KEY).select(other).run()
     assert app.radio[0].value == data.OWN
     app.radio[0].set_value(data.SAVED).run()

@@ -8,7 +8,7 @@ import pytest
 from core.config import ScoringConfig
 from core.records import EncodedBatch, Scorer
 from core.scoring import ensemble, scorer_class
-from core.scoring.ensemble import fit_scorers, raw_scores, vouching
+from core.scoring.ensemble import Fitted, fit_scorers, raw_scores, vouching
 
 WEIGHTS = {"novelty": 0.6, "tfidf": 0.3, "severity": 0.7}
 USUAL = [f"job {word} started on queue" for word in ("alpha", "beta", "gamma", "delta")]
@@ -24,7 +24,7 @@ def scores(rows: list[tuple[str, int, str]], *, on_itself: bool) -> dict[str, di
     batch = batch_of(rows)
     scorers: dict[str, Scorer] = {name: scorer_class(name)() for name in WEIGHTS}
     held_back = np.zeros(len(batch), dtype=bool)
-    _, raw = fit_scorers(scorers, ScoringConfig(weights=WEIGHTS), batch, held_back, on_itself=on_itself)
+    raw = fit_scorers(scorers, ScoringConfig(weights=WEIGHTS), batch, held_back, on_itself=on_itself).raw
     return {name: dict(zip(batch.texts, values.tolist(), strict=True)) for name, values in raw.items()}
 
 
@@ -54,9 +54,45 @@ def test_nothing_is_held_back_from_a_log_fitted_on_itself() -> None:
     batch = batch_of([("started", 50, "info"), *((f"lost {n}", 1, "error") for n in range(9))])
     scorers: dict[str, Scorer] = {name: scorer_class(name)() for name in WEIGHTS}
     held_back = np.array([True] + [False] * 9)  # the only text that vouches
-    fusion, raw = fit_scorers(scorers, ScoringConfig(weights=WEIGHTS), batch, held_back, on_itself=True)
+    fusion, raw, _ = fit_scorers(scorers, ScoringConfig(weights=WEIGHTS), batch, held_back, on_itself=True)
     fused = fusion.combine(fusion.calibrate(raw))
     assert fused[0] < fusion.threshold_ <= fused[1:].min()
+
+
+ATTACKS = [(f"wget http evil host {n} sh", 1, "info") for n in range(4)]
+WITH_ATTACKS = [*((text, 20, "info") for text in USUAL), *ATTACKS]  # 4 of 84 lines
+
+
+def fitted_with(contamination: float, rows: list[tuple[str, int, str]], *, on_itself: bool = False) -> Fitted:
+    batch = batch_of(rows)
+    scorers: dict[str, Scorer] = {name: scorer_class(name)() for name in WEIGHTS}
+    scoring = ScoringConfig(weights=WEIGHTS, contamination=contamination)
+    return fit_scorers(scorers, scoring, batch, np.zeros(len(batch), dtype=bool), on_itself=on_itself)
+
+
+def fused(fitted: Fitted) -> np.ndarray:
+    return fitted.fusion.combine(fitted.fusion.calibrate(fitted.raw))
+
+
+def test_the_strangest_share_is_not_learnt_from() -> None:
+    trusted, stated = fitted_with(0.0, WITH_ATTACKS), fitted_with(0.05, WITH_ATTACKS)
+    assert trusted.learnt.all()
+    assert stated.learnt.tolist() == [True] * 4 + [False] * 4
+    assert stated.raw["novelty"][4:].tolist() == [1.0] * 4  # never seen, as far as it knows
+    assert fused(stated)[4:].min() > fused(trusted)[4:].max()
+    assert (fused(trusted)[4:] < trusted.fusion.threshold_).any()  # the attacks set a threshold that lets them pass
+    assert (fused(stated) >= stated.fusion.threshold_).tolist() == [False] * 4 + [True] * 4
+
+
+def test_no_more_lines_are_left_out_than_stated() -> None:
+    assert fitted_with(0.04, WITH_ATTACKS).learnt.all()  # the four are alike, and more than 4% of the lines
+    alike = [("disk full", 10, "error"), ("disk gone", 10, "error")]  # one score
+    assert fitted_with(0.4, alike).learnt.all()
+
+
+def test_a_log_fitted_on_itself_has_the_stated_share_flagged() -> None:
+    stated = fitted_with(0.05, WITH_ATTACKS, on_itself=True)
+    assert (fused(stated) >= stated.fusion.threshold_).tolist() == [False] * 4 + [True] * 4
 
 
 def test_two_scorers_at_once_say_what_each_says_alone_and_stop_where_progress_does(

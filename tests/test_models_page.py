@@ -139,7 +139,7 @@ def test_training_starts_as_asked(app: AppTest, models: Path, monkeypatch: pytes
     path = workbench.inbox() / "auth 1.log"
     path.write_text("one line\n")
     asked = []
-    monkeypatch.setattr(workbench, "start_training", lambda *given: asked.append(given) or "job")
+    monkeypatch.setattr(workbench, "start_training", lambda *given, **said: asked.append((*given, said)) or "job")
     opened(app, "models.py")
     app.selectbox(FILE_KEY).select(path).run()
     name = next(item for item in app.text_input if item.label == "Name of the model")
@@ -147,10 +147,12 @@ def test_training_starts_as_asked(app: AppTest, models: Path, monkeypatch: pytes
     name.set_value("shop").run()
     assert "replaced" in shown(app)
     next(item for item in app.text_input if item.label == "Session key").set_value(" (sshd) ").run()
+    next(item for item in app.number_input if item.label.startswith("Abnormal lines")).set_value(2.5).run()
     button(app, "Train").click().run()
     assert not app.exception
-    [(given, name, read, sessions)] = asked
+    [(given, name, read, sessions, said)] = asked
     assert (given, name, read.timezone, sessions) == ([path], "shop", "UTC", "(sshd)")
+    assert said == {"contamination": 0.025}
 
 
 @pytest.mark.parametrize("name", ["base", "../x", ""])

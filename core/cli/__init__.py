@@ -67,6 +67,12 @@ def _reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--year", type=int, help="Year of the first line, where lines name none."),
             click.option("--timezone", metavar="ZONE", help="Zone of timestamps that name none (default UTC)."),
             click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Of every random choice (default 0)."),
+            click.option(
+                "--contamination",
+                type=click.FloatRange(0, 0.5),
+                metavar="SHARE",
+                help="Of the lines learnt from that may be abnormal, such as 0.05: the strangest so many are left out.",
+            ),
             click.option("--quick", is_flag=True, help="Only the scorers that need no network: seconds to fit."),
             click.option(
                 "--config", "config_file", type=click.Path(dir_okay=False, path_type=Path), help="TOML settings."
@@ -283,7 +289,12 @@ def run_job(job_id: str) -> None:
 
 def _refuse_fit_options(model: str | None, options: dict[str, Any]) -> None:
     """A model stays as it was fitted: who asks for another fit beside it would not get one."""
-    asked = {"--quick": options["quick"], "--seed": options["seed"] is not None, "--format": bool(options["format_"])}
+    asked = {
+        "--quick": options["quick"],
+        "--seed": options["seed"] is not None,
+        "--contamination": options["contamination"] is not None,
+        "--format": bool(options["format_"]),
+    }
     if model is not None and (named := [name for name, given in asked.items() if given]):
         raise click.UsageError(f"{', '.join(named)} shapes a fit, and --model names what is fitted; leave one out")
 
@@ -304,6 +315,9 @@ def _config(options: dict[str, Any]) -> Config:
     config = dataclasses.replace(config, read=read)
     if options["seed"] is not None:
         config = dataclasses.replace(config, seed=options["seed"])
+    if options["contamination"] is not None:
+        scoring = dataclasses.replace(config.scoring, contamination=options["contamination"])
+        config = dataclasses.replace(config, scoring=scoring)
     return workbench.quick(config) if options["quick"] else config
 
 

@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from core.config import ScoringConfig
 from core.records import EncodedBatch, Progress, Scorer, no_progress
 from core.scoring import scorer_class
-from core.scoring.fusion import Fusion
+from core.scoring.fusion import Fusion, reached_by_more
 from core.scoring.severity import SeverityScorer
 
 MIN_TEXTS_TO_HOLD_BACK = 10
@@ -33,6 +34,20 @@ def draw(text: str, seed: int) -> int:
     return int.from_bytes(hashlib.blake2b(f"{seed}\0{text}".encode(), digest_size=8).digest())
 
 
+class Fitted(NamedTuple):
+    """What `fit_scorers` makes of B distinct texts.
+
+    Attributes:
+        fusion: fitted, with its threshold.
+        raw: each scorer's raw scores [B].
+        learnt: [B] bool, which texts say what is normal.
+    """
+
+    fusion: Fusion
+    raw: dict[str, np.ndarray]
+    learnt: np.ndarray
+
+
 def fit_scorers(
     scorers: dict[str, Scorer],
     scoring: ScoringConfig,
@@ -41,44 +56,55 @@ def fit_scorers(
     progress: Progress = no_progress,
     *,
     on_itself: bool = False,
-) -> tuple[Fusion, dict[str, np.ndarray]]:
+) -> Fitted:
     """Fit on a part, score the texts held back, fit on all; then set the threshold.
 
     The threshold counts lines. A new normal line has a known text, or an unseen one as often as texts came only once
     (Good and Turing's estimate): known texts weigh their lines, those held back share the unseen.
 
+    Where a contamination is stated, this is done twice: the strangest texts of the first time, of so many lines, are
+    not learnt from the second time.
+
     Args:
         scorers: by name; they are fitted.
-        scoring: weights and false-alarm rate.
+        scoring: weights, false-alarm rate and contamination.
         batch: B distinct texts with what the scorers require.
         held_back: [B] which are kept from the first fit; none of them leaves the threshold to known texts.
         progress: told the scorers done.
         on_itself: the batch is what will be scored, anomalies and all: texts that do not vouch are not learnt
             from, none is held back, and the threshold parts the scores (Fusion.split).
-
-    Returns:
-        The fitted fusion, and each scorer's raw scores [B] of the batch.
     """
-    learnt = batch
+    learnt = vouching(batch) if on_itself else np.ones(len(batch), dtype=bool)
     if on_itself:
         held_back = np.zeros(len(batch), dtype=bool)
-        learnt = batch.take(np.flatnonzero(vouching(batch)))
-    kept, held = np.flatnonzero(~held_back), np.flatnonzero(held_back)
-    raw: dict[str, np.ndarray] = {}
+    if scoring.contamination:
+        raw = {}
+        for done, (name, scorer) in enumerate(scorers.items()):
+            progress(f"looking for the strangest with {name}", done, len(scorers))
+            raw[name] = scorer.fit(batch.take(np.flatnonzero(learnt))).score(batch)
+        fusion = Fusion(scoring.weights, scoring.combine).fit(raw, batch.counts)
+        fused = fusion.combine(fusion.calibrate(raw))
+        usual = learnt & (fused <= reached_by_more(fused, batch.counts, scoring.contamination))
+        learnt = usual if usual.any() else learnt
+    kept, held = np.flatnonzero(learnt & ~held_back), np.flatnonzero(learnt & held_back)
+    if not len(kept):
+        kept, held = np.flatnonzero(learnt), np.empty(0, dtype=np.int64)
+    raw = {}
     unseen: dict[str, np.ndarray] = {}
     for done, (name, scorer) in enumerate(scorers.items()):
         progress(f"fitting {name}", done, len(scorers))
         unseen[name] = scorer.fit(batch.take(kept)).score(batch.take(held)) if len(held) else np.empty(0)
-        raw[name] = scorer.fit(learnt).score(batch)
-    weights = batch.counts / batch.counts.sum()
-    if len(held):
-        once = float(weights[batch.counts == 1].sum())
-        weights = np.concatenate([(1 - once) * weights, np.full(len(held), once / len(held))])
+        raw[name] = scorer.fit(batch.take(np.flatnonzero(learnt))).score(batch)
     fusion = Fusion(scoring.weights, scoring.combine, scoring.false_alarm_rate)
-    fusion.fit({name: np.concatenate([raw[name], unseen[name]]) for name in raw}, weights)
+    counts = batch.counts[learnt]
+    weights = counts / counts.sum()
+    if len(held):
+        once = float(weights[counts == 1].sum())
+        weights = np.concatenate([(1 - once) * weights, np.full(len(held), once / len(held))])
+    fusion.fit({name: np.concatenate([raw[name][learnt], unseen[name]]) for name in raw}, weights)
     if on_itself:
-        fusion.split(fusion.combine(fusion.calibrate(raw)), batch.counts)
-    return fusion, raw
+        fusion.split(fusion.combine(fusion.calibrate(raw)), batch.counts, scoring.contamination)
+    return Fitted(fusion, raw, learnt)
 
 
 def vouching(batch: EncodedBatch) -> np.ndarray:

@@ -92,15 +92,16 @@ class Fusion:
         self.threshold_ = upper_quantile(fused, weights, self.false_alarm_rate)
         self.ordinary_ = ordinary(fused, weights)
 
-    def split(self, fused: np.ndarray, counts: np.ndarray) -> None:
+    def split(self, fused: np.ndarray, counts: np.ndarray, contamination: float = 0.0) -> None:
         """Set `threshold_` and `ordinary_` from the very lines to be flagged, where no history says what is normal.
 
         Args:
             fused: [B] fused scores of all distinct texts of the log, as `combine` gives them.
             counts: [B] lines that had each.
+            contamination: share of them that is flagged at most; at 0 the scores are parted where they vary least.
         """
         self.set_threshold(fused, counts)
-        self.threshold_ = max(between(fused), upper_quantile(fused, counts, MOST_FLAGGED))
+        self.threshold_ = parting(fused, fused, counts, contamination)
 
     def calibrate(self, raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Raw scores to calibrated ones, in the order of `raw`.
@@ -242,10 +243,29 @@ def upper_quantile(fused: np.ndarray, weights: np.ndarray, false_alarm_rate: flo
     """
     if not len(fused):
         return FALLBACK_THRESHOLD
+    return round(min(reached_by_more(fused, weights, false_alarm_rate) + 10.0**-SCORE_DECIMALS, 1.0), SCORE_DECIMALS)
+
+
+def reached_by_more(fused: np.ndarray, weights: np.ndarray, share: float) -> float:
+    """The highest score that more than a share of the lines reach; `share` is in [0, 1), B at least 1."""
     order = np.argsort(-fused)
     reached = np.cumsum(weights[order].astype(np.float64))  # lines at or above each score, from the highest
-    too_many = reached > false_alarm_rate * reached[-1] * (1 + 1e-9)  # shares add up to one only nearly
-    return round(min(float(fused[order][too_many][0]) + 10.0**-SCORE_DECIMALS, 1.0), SCORE_DECIMALS)
+    too_many = reached > share * reached[-1] * (1 + 1e-9)  # shares add up to one only nearly
+    return float(fused[order][too_many][0])
+
+
+def parting(values: np.ndarray, fused: np.ndarray, weights: np.ndarray, contamination: float) -> float:
+    """The threshold of what is scored against itself: of the stated contamination, else where the scores part.
+
+    Args:
+        values: [M] the scores that are parted, each once.
+        fused: [B] scores of all, rounded to SCORE_DECIMALS.
+        weights: [B] how many have each.
+        contamination: share that is flagged at most; 0 where nobody stated one.
+    """
+    if contamination:
+        return upper_quantile(fused, weights, contamination)
+    return max(between(values), upper_quantile(fused, weights, MOST_FLAGGED))
 
 
 def ordinary(fused: np.ndarray, weights: np.ndarray) -> float:

@@ -25,7 +25,7 @@ import polars as pl
 
 from core.errors import BundleError
 from core.records import EncodedBatch
-from core.scoring.fusion import MOST_FLAGGED, SCORE_DECIMALS, between, calibrated, upper_quantile
+from core.scoring.fusion import SCORE_DECIMALS, calibrated, parting, upper_quantile
 from core.scoring.next_template import NextTemplate
 from core.scoring.terms import TermNeighbours
 
@@ -59,12 +59,15 @@ class SessionScorer:
     def __init__(self, false_alarm_rate: float = 0.01) -> None:
         self.false_alarm_rate = false_alarm_rate
 
-    def fit(self, sessions: Sessions, texts: pl.DataFrame, *, on_itself: bool = False) -> Self:
+    def fit(
+        self, sessions: Sessions, texts: pl.DataFrame, *, contamination: float = 0.0, on_itself: bool = False
+    ) -> Self:
         """Learn how sessions usually run.
 
         Args:
             sessions: at least one.
             texts: text_id, normalized_text and score (fused, 0 to 1).
+            contamination: share of the sessions that may be abnormal; the threshold is set by the others.
             on_itself: these sessions are the ones to be scored, anomalies and all: the threshold parts their scores
                 where they fall into two groups, in place of keeping a rate of false alarms.
 
@@ -81,9 +84,10 @@ class SessionScorer:
         score = self._score(rows, named, self._worst_line(rows, sessions.counts, texts))
         ones = np.ones(len(score))
         if on_itself:
-            self.threshold_ = max(between(np.unique(score)), upper_quantile(score, ones, MOST_FLAGGED))
+            self.threshold_ = parting(np.unique(score), score, ones, contamination)
         else:
-            self.threshold_ = upper_quantile(score, ones, self.false_alarm_rate)
+            rate = contamination + (1 - contamination) * self.false_alarm_rate
+            self.threshold_ = upper_quantile(score, ones, rate)
         return self
 
     def score(self, sessions: Sessions, texts: pl.DataFrame) -> pl.DataFrame:

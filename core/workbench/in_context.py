@@ -8,12 +8,13 @@ import polars as pl
 from core.detector import LogDetector
 from core.scoring.bursts import BURST
 from core.scoring.context import CONTEXT, InContext, in_context, parted, raised
+from core.scoring.fusion import upper_quantile
 from core.scoring.reasons import reworded
 from core.scoring.sessions import Sessions
 
 
 def judged_in_context(
-    detector: LogDetector, texts: pl.DataFrame, sessions: Sessions | None, *, part: bool
+    detector: LogDetector, texts: pl.DataFrame, sessions: Sessions | None, *, part: bool, contamination: float = 0.0
 ) -> tuple[InContext, float]:
     """The texts parted by context, with the scores of their lines there; and the threshold they are flagged from.
 
@@ -22,6 +23,7 @@ def judged_in_context(
         texts: what its `score` gave.
         sessions: of the log; None where there are none.
         part: the threshold rises to where the scores part (scoring.context.parted); else it is the detector's.
+        contamination: share of these lines that it flags at most, where one was stated for them; 0 for none.
     """
     schema = {"session": pl.String, "text_id": pl.UInt32, "count": pl.Int64, BURST: pl.Float64}
     counts = pl.DataFrame(schema=schema) if sessions is None else sessions.counts
@@ -40,6 +42,8 @@ def judged_in_context(
     threshold = detector.threshold_
     if part and not counts.is_empty():
         threshold = parted(threshold, score, found.texts["count"].to_numpy())
+    elif contamination:
+        threshold = upper_quantile(score, found.texts["count"].to_numpy(), contamination)
     rows = found.texts.with_columns(
         pl.Series("score", score),
         pl.Series("is_anomaly", (score >= threshold).astype(np.int8)),

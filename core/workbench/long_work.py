@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core import jobs as _jobs
-from core.config import Config, ReadConfig
+from core.config import Config, ReadConfig, ScoringConfig
 from core.errors import WorkbenchError
 from core.jobs import JobRun, JobStatus
 from core.store import RunReader, new_run_id
@@ -29,12 +29,13 @@ def start_scoring(
     read: ReadConfig | None = None,
     sessions: str | None = None,
     context: bool = False,
+    contamination: float = 0.0,
 ) -> str:
     """Score files as one run in a process of its own, as `score` does; the job's result holds `run_id`."""
     run_id = new_run_id()
     spec = {
         "run_id": run_id, "paths": [str(Path(path).absolute()) for path in paths], "model": model, "quick": quick,
-        "context": context,
+        "context": context, "contamination": contamination,
         "read": dataclasses.asdict(dataclasses.replace(read or ReadConfig(), sessions=sessions)),
     }  # fmt: skip
     more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
@@ -53,13 +54,14 @@ def start_training(
     read: ReadConfig | None = None,
     sessions: str | None = None,
     without: Sequence[str] = (),
+    contamination: float = 0.0,
 ) -> str:
     """Train a bundle in a process of its own, as `train` does; the job's result holds `model`."""
     check_new_name(name)
     read = dataclasses.replace(read or ReadConfig(), sessions=sessions)
     spec = {
         "paths": [str(Path(path).absolute()) for path in paths], "name": name, "read": dataclasses.asdict(read),
-        "without": list(without),
+        "without": list(without), "contamination": contamination,
     }  # fmt: skip
     return _jobs.start("train", spec, f"Train {name}")
 
@@ -110,10 +112,11 @@ def run_job(job_id: str) -> None:
                 teach_verdicts(spec["verdicts_of"], spec["name"], *watched)
             work.done({"flow_model": spec["name"], "notes": notes})
             return
-        config = Config(read=ReadConfig(**spec["read"]))
+        # A job of an older version says nothing of contamination and context.
+        scoring = ScoringConfig(contamination=spec.get("contamination", 0.0))
+        config = Config(read=ReadConfig(**spec["read"]), scoring=scoring)
         if work.kind == "score":
             config = quick_config(config) if spec["quick"] else config
-            # A job of an older version says nothing of context.
             context = spec.get("context", False)
             info = score(spec["paths"], spec["model"], config, spec["run_id"], work.progress, context)
             work.done({"run_id": info.run_id})

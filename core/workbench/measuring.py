@@ -81,7 +81,10 @@ def evaluate(
         rows = scored.join(judged, on="session", how="inner", maintain_order="left")
         return {**head, **_session_measures(rows["label"].to_numpy(), rows["score"].to_numpy(), own_threshold)}
     if context:
-        found, threshold = judged_in_context(detector, texts, reading.sessions, part=model is not None)
+        stated = detector.config.scoring.contamination if model is None else 0.0
+        found, threshold = judged_in_context(
+            detector, texts, reading.sessions, part=model is not None, contamination=stated
+        )
         texts, lines = found.texts, found.renumbered(lines)
     left_out = {"n_unlabelled": reading.n_lines - len(lines), "n_blank": lines["text_id"].null_count()}
     scorers, scoring = list(detector.scorers_), detector.config.scoring

@@ -188,7 +188,10 @@ def score(
             sessions, session_threshold = detector.score_sessions(reading.sessions, texts)
         if context:
             progress("judging lines in context", 0, 1)
-            found, threshold = judged_in_context(detector, texts, reading.sessions, part=model is not None)
+            stated = detector.config.scoring.contamination if model is None else 0.0
+            found, threshold = judged_in_context(
+                detector, texts, reading.sessions, part=model is not None, contamination=stated
+            )
             texts = _put_in_context(writer, found)
         seconds = time.monotonic() - started
         info = {
@@ -281,9 +284,15 @@ def _name(path: str | Path) -> str:
 def _notes(reading: Reading, detector: LogDetector, model: str | None, context: bool, threshold: float) -> list[str]:
     notes = []
     if model is None:
+        contamination = detector.config.scoring.contamination
         notes.append(
-            "Fitted on this file itself: what is frequent in it counts as normal, but for warnings and worse. The "
-            "threshold parts the scores of its messages into two groups; a file without anomalies has such a split too."
+            "Fitted on this file itself: what is frequent in it counts as normal, but for warnings and worse. "
+            + (
+                f"The threshold flags the {contamination:.1%} of its lines at most that were said to be abnormal."
+                if contamination
+                else "The threshold parts the scores of its messages into two groups; a file without anomalies has "
+                "such a split too."
+            )
         )
     novelty = detector.scorers_.get(NoveltyScorer.name)
     if model is not None and isinstance(novelty, NoveltyScorer):
@@ -297,7 +306,7 @@ def _notes(reading: Reading, detector: LogDetector, model: str | None, context: 
         notes.append(
             f"The network ran in {detector.precision_}, the model was learnt in {learnt_in}: scores differ a little."
         )
-    if threshold > detector.threshold_:
+    if model is not None and threshold > detector.threshold_:
         notes.append(
             f"First scored at {threshold:.2f}, where the scores of this log part in context. The model's own "
             f"threshold, {detector.threshold_:.2f}, is for lines alone and flags more."
