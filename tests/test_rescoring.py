@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from core import jobs, workbench
 from core.cli import main
-from core.config import Config
+from core.config import Config, ScoringConfig
 from core.detector import LogDetector
 from core.errors import WorkbenchError
 from core.records import EncodedBatch
@@ -23,9 +23,10 @@ LINES, LABELS = access_log(400, n_attacks=20, seed=7)
 ODD = [line.replace("GET ", "REPORT ").replace("HTTP/1.1", "HTTP/9.9") for line in LINES[:2]]  # odd, but harmless
 
 
-def scored(folder: Path, **options: object) -> workbench.RunInfo:
+def scored(folder: Path, contamination: float = 0.0, **options: object) -> workbench.RunInfo:
     log = write_log(folder / "web.log", LINES + ODD)
-    return workbench.score([log], config=workbench.quick(Config()), **options)  # type: ignore[arg-type]
+    config = workbench.quick(Config(scoring=ScoringConfig(contamination=contamination)))
+    return workbench.score([log], config=config, **options)  # type: ignore[arg-type]
 
 
 def scores(run_id: str) -> dict[str, float]:
@@ -113,8 +114,12 @@ def test_a_normal_verdict_counts_at_once_and_an_abnormal_one_is_not_learnt(tmp_p
         workbench.rescore(same.run_id)
 
 
-def test_without_the_log_at_hand_what_is_stored_gives_the_scores_of_the_fit(tmp_path: Path) -> None:
-    info = scored(tmp_path)
+@pytest.mark.parametrize("contamination", [0.0, 0.05])
+def test_without_the_log_at_hand_what_is_stored_gives_the_scores_of_the_fit(
+    tmp_path: Path, contamination: float
+) -> None:
+    info = scored(tmp_path, contamination)
+    assert ("strangest_lines" in info.learnt) == bool(contamination)
     Path(info.source_path).unlink()
     workbench.set_threshold(info.run_id, 0.9)
     reader = workbench.run(info.run_id)

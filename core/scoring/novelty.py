@@ -13,6 +13,8 @@ from core.scoring.neighbours import check_counts, distinct_texts, lines_without,
 from core.scoring.scorer import BaseScorer
 from core.scoring.tfidf import TfidfScorer
 
+NEVER_SEEN = 1.0
+"""The score of every text that was not learnt from, and of no other."""
 _SEEN_ONCE = 0.5  # lines a text counts for where only its own line had it
 _RARITY = 0.02  # how far the rarest text seen is from the commonest, where 1 is a text never seen
 
@@ -78,7 +80,7 @@ class NoveltyScorer(BaseScorer):
         self.check_input(batch)
         lines = np.array([self._lines_of.get(text, 0) for text in batch.texts], dtype=np.int64)
         rarity = np.log(self._n_lines / np.maximum(lines - 1, _SEEN_ONCE)) / np.log(self._n_lines / _SEEN_ONCE)
-        return np.where(lines > 0, _RARITY * rarity, 1.0)
+        return np.where(lines > 0, _RARITY * rarity, NEVER_SEEN)
 
     def known_share(self, texts: list[str], counts: np.ndarray) -> float:
         """Share of lines whose text was learnt, 0 to 1; 0 where there are no lines."""

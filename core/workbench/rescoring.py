@@ -25,6 +25,7 @@ from core.runner import SessionsSeen
 from core.scoring import scorer_class
 from core.scoring.context import CONTEXT
 from core.scoring.ensemble import vouching
+from core.scoring.novelty import NEVER_SEEN, NoveltyScorer
 from core.scoring.scorer import BaseScorer
 from core.scoring.sessions import Sessions
 from core.store import RunInfo, RunReader, RunWriter, Store, new_run_id
@@ -186,11 +187,14 @@ def _detector(info: RunInfo, messages: pl.DataFrame, judged: JudgedMessages) -> 
     detector.sessions_ = None
     detector.scorers_ = {name: scorer_class(name)(seed=config.seed) for name in info.scorers}
     detector.fusion_ = fusion_of(info.weights, config.scoring.combine)
+    strangest = np.zeros(len(messages), dtype=bool)
+    if config.scoring.contamination and NoveltyScorer.name in info.scorers:
+        strangest = messages[f"raw_{NoveltyScorer.name}"].to_numpy() == NEVER_SEEN  # in their own log: not learnt from
     for scorer in _texts_keepers(detector):
         if scorer.requires and messages["embedding"].has_nulls():
             continue
         batch = _batch(messages, scorer)
-        learnt = batch.take(np.flatnonzero(vouching(batch)))
+        learnt = batch.take(np.flatnonzero(vouching(batch) & ~strangest))
         scorer.fit(learnt)
         abnormal = np.flatnonzero(np.isin(learnt.texts, judged.abnormal))
         detector.scorers_[scorer.name] = scorer.forgetting(learnt.take(abnormal))
