@@ -77,7 +77,7 @@ def triage(run_id: str) -> None:
             words = st.empty()
             order = order_choice(run_id)
             gap = gap_choice(reader.info)
-            rescore_button(reader, workbench.verdicts(run_id))
+            rescore_button(reader)
         incidents = ordered(folded(run_id, threshold, gap, muted_key()), order)
         words.markdown(summary(reader, incidents, threshold), width="stretch")
         if incidents.table.is_empty():

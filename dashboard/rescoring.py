@@ -18,26 +18,26 @@ HELP = (
 )
 
 
-def rescore_button(reader: workbench.RunReader, verdicts: pl.DataFrame) -> None:
-    """Score the run anew with the verdicts on it, where there are some, and go to the comparison; a large run by a job.
-
-    Args:
-        reader: the run in view.
-        verdicts: of `workbench.verdicts` for this run.
-    """
+def rescore_button(reader: workbench.RunReader) -> None:
+    """Score the run anew with the verdicts on it, where some count, and go to the comparison; a large run by a job."""
     info = reader.info
     judged = workbench.judged_messages(reader)
-    if not judged:
-        if judged.mixed:
+    n_messages = judged.n_counting(info.model)
+    if not n_messages:
+        if judged.abnormal:
+            st.caption(
+                f"Nothing to re-score with yet: {literal(info.model or '')} learnt elsewhere, so what is judged "
+                "abnormal here changes nothing in it."
+            )
+        elif judged.mixed:
             st.caption(
                 "Nothing to re-score with yet: what you judged is abnormal from some sources only, or was judged "
                 "normal too, so it says nothing of the text."
             )
         return
-    n_lines = int(verdicts["label"].is_in(["normal", "abnormal"]).sum())
     why_not = "This run counts these verdicts already." if info.verdicts == judged.facts else None
     pressed = st.button(
-        f"Re-score with {n_lines:,} {'verdict' if n_lines == 1 else 'verdicts'}",
+        f"Re-score with {n_messages:,} judged {'message' if n_messages == 1 else 'messages'}",
         icon=":material/published_with_changes:",
         disabled=why_not is not None,
         help=why_not or HELP,

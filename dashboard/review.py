@@ -85,7 +85,7 @@ def review(reader: workbench.RunReader) -> None:
         wrong.error(literal(found), icon=":material/error:")
     threshold = workbench.threshold(run_id)
     verdicts = workbench.verdicts(run_id, notes=True)
-    name, unjudged, by_message = controls(reader, verdicts)
+    name, unjudged, by_message = controls(reader)
     ranked = marked(ranking(run_id, name, threshold, by_message), verdicts, by_message)
     if ranked.is_empty():
         st.info(QUEUES[name].nothing, icon=":material/filter_alt_off:")
@@ -103,7 +103,7 @@ def review(reader: workbench.RunReader) -> None:
     given(run_id, verdicts)
 
 
-def controls(reader: workbench.RunReader, verdicts: pl.DataFrame) -> tuple[str, bool, bool]:
+def controls(reader: workbench.RunReader) -> tuple[str, bool, bool]:
     """Name of the queue, whether judged rows are left out, and whether a row stands for a message.
 
     Beside them the ways to make verdicts count.
@@ -136,7 +136,7 @@ def controls(reader: workbench.RunReader, verdicts: pl.DataFrame) -> tuple[str, 
             on_change=from_the_top,
         )
         st.space("stretch")
-        rescore_button(reader, verdicts)
+        rescore_button(reader)
         with st.container(width="content"):
             retrain(reader)
     if QUEUES[name].kind == "telling":

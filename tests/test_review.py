@@ -190,7 +190,7 @@ def test_verdicts_are_counted_in_a_new_run_and_both_stand_side_by_side(app: AppT
     workbench.set_verdict(run.run_id, judged_lines, "normal")
     app.run()
     button = app.button(f"rescore_{run.run_id}")
-    assert button.label == f"Re-score with {len(judged_lines)} verdict{'s' if len(judged_lines) > 1 else ''}"
+    assert button.label == "Re-score with 1 judged message"
     button.click().run()
     assert not app.exception
     [again] = [info for info in workbench.runs() if info.rescored_from == run.run_id]
@@ -200,6 +200,14 @@ def test_verdicts_are_counted_in_a_new_run_and_both_stand_side_by_side(app: AppT
     opened(app, run=again.run_id)
     button = app.button(f"rescore_{again.run_id}")
     assert button.disabled and "already" in button.help
+
+
+def test_what_a_model_has_not_learnt_cannot_be_taken_out_of_it(app: AppTest):
+    store_run("a", LINES, model="web")
+    workbench.set_verdict("a", [1], "abnormal")
+    opened(app, run="a")
+    assert "rescore_a" not in [button.key for button in app.button]
+    assert "web learnt elsewhere" in shown(app)
 
 
 def test_a_run_that_cannot_be_scored_anew_says_why(app: AppTest):

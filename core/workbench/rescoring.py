@@ -54,6 +54,10 @@ class JudgedMessages:
     def __bool__(self) -> bool:
         return bool(self.normal or self.abnormal)
 
+    def n_counting(self, model: str | None) -> int:
+        """How many of them change a run scored with a model: those judged abnormal are none that it learnt."""
+        return len(self.normal) + (len(self.abnormal) if model is None else 0)
+
     @property
     def facts(self) -> dict[str, Any]:
         """What a run keeps of them (RunInfo.verdicts)."""
