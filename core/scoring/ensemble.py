@@ -78,18 +78,11 @@ def fit_scorers(
     if on_itself:
         held_back = np.zeros(len(batch), dtype=bool)
     if scoring.contamination:
-        raw = {}
-        for done, (name, scorer) in enumerate(scorers.items()):
-            progress(f"looking for the strangest with {name}", done, len(scorers))
-            raw[name] = scorer.fit(batch.take(np.flatnonzero(learnt))).score(batch)
-        fusion = Fusion(scoring.weights, scoring.combine).fit(raw, batch.counts)
-        fused = fusion.combine(fusion.calibrate(raw))
-        usual = learnt & (fused <= reached_by_more(fused, batch.counts, scoring.contamination))
-        learnt = usual if usual.any() else learnt
+        learnt = _without_strangest(scorers, scoring, batch, learnt, progress)
     kept, held = np.flatnonzero(learnt & ~held_back), np.flatnonzero(learnt & held_back)
-    if not len(kept):
+    if not len(kept):  # all that is left was to be held back
         kept, held = np.flatnonzero(learnt), np.empty(0, dtype=np.int64)
-    raw = {}
+    raw: dict[str, np.ndarray] = {}
     unseen: dict[str, np.ndarray] = {}
     for done, (name, scorer) in enumerate(scorers.items()):
         progress(f"fitting {name}", done, len(scorers))
@@ -105,6 +98,20 @@ def fit_scorers(
     if on_itself:
         fusion.split(fusion.combine(fusion.calibrate(raw)), batch.counts, scoring.contamination)
     return Fitted(fusion, raw, learnt)
+
+
+def _without_strangest(
+    scorers: dict[str, Scorer], scoring: ScoringConfig, batch: EncodedBatch, learnt: np.ndarray, progress: Progress
+) -> np.ndarray:
+    """[B] which of the texts `learnt` are left without the strangest, of at most the stated share of the lines."""
+    raw = {}
+    for done, (name, scorer) in enumerate(scorers.items()):
+        progress(f"looking for the strangest with {name}", done, len(scorers))
+        raw[name] = scorer.fit(batch.take(np.flatnonzero(learnt))).score(batch)
+    fusion = Fusion(scoring.weights, scoring.combine).fit(raw, batch.counts)
+    fused = fusion.combine(fusion.calibrate(raw))
+    left = learnt & (fused <= reached_by_more(fused, batch.counts, scoring.contamination))
+    return left if left.any() else learnt
 
 
 def vouching(batch: EncodedBatch) -> np.ndarray:
