@@ -13,7 +13,7 @@ from dashboard.escaping import literal
 from dashboard.job_cards import WAIT, busy
 from dashboard.model_name import replaced_caption
 
-ENOUGH = 100  # of each label: below, the benchmark's few-label curve has trees ahead of a fine-tuned network
+ENOUGH = 100  # of each label: below, the benchmark's few-label curve tells attacks little better than chance
 
 
 def teach_popover(info: workbench.FlowRunInfo, verdicts: pl.DataFrame) -> None:
