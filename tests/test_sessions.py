@@ -176,6 +176,20 @@ def test_against_itself_the_threshold_parts_the_scores() -> None:
     assert len(flagged) <= 20
 
 
+@pytest.mark.parametrize("on_itself", [False, True])
+def test_a_stated_contamination_of_sessions_is_above_the_threshold(on_itself: bool) -> None:
+    whole = {f"s{number}": [OPEN, READ, WRITE, CLOSE] for number in range(95)}
+    broken = {f"b{number}": [RETRY] * (number + 2) for number in range(5)}
+    sessions = held_by(whole | broken)
+    flagged = {}
+    for contamination in (0.0, 0.05):
+        scorer = SessionScorer().fit(sessions, texts_of(), contamination=contamination, on_itself=on_itself)
+        found = scorer.score(sessions, texts_of())
+        flagged[contamination] = set(found.filter(pl.col("is_anomaly") == 1)["session"])
+    assert flagged[0.05] == set(broken)
+    assert on_itself or len(flagged[0.0]) < 2  # a rate of 1% of a history counts the broken ones as normal
+
+
 def test_saved_and_loaded_scores_are_equal(scorer: SessionScorer, tmp_path: Path) -> None:
     scorer.save(tmp_path)
     sessions = held_by({"a": USUAL, "b": [RETRY, READ], "c": [OPEN]})
