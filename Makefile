@@ -26,6 +26,8 @@ lint: $(VENV)/dev.stamp
 bench: $(VENV)/run.stamp
 	$(BIN)/python -m benchmarks.samples
 	$(BIN)/python -m benchmarks.quality
+	$(BIN)/python -m benchmarks.contamination
+	$(BIN)/python -m benchmarks.false_alarms
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.flows

@@ -130,7 +130,8 @@ def write_card(
             f"set by an analyst with the weights below on what {facts['derived_from']} had learnt"
             if "derived_from" in facts
             else f"for a stated false-alarm rate of {config.scoring.false_alarm_rate:.2%} of lines like the learnt ones"
-        ),
+        )
+        + (f": {facts['messages_flagged']:.1%} of their messages" if "messages_flagged" in facts else ""),
         "- libraries: " + ", ".join(f"{library} {version}" for library, version in facts["libraries"].items()),
         "",
     ]

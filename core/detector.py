@@ -33,10 +33,12 @@ from core.records import (
     no_progress,
 )
 from core.scoring import scorer_class
-from core.scoring.ensemble import draw, fit_scorers, hold_back, load_scorers, raw_scores, save_scorers
+from core.scoring.ensemble import Fitted, draw, fit_scorers, hold_back, load_scorers, raw_scores, save_scorers
+from core.scoring.everyday import Everyday, at_or_above
 from core.scoring.reasons import SEPARATOR, reasons
 from core.scoring.sessions import Sessions, SessionScorer
 from core.tokenization.log_tokenizer import LogTokenizer
+from core.tokenization.normalize import formats_of
 
 if TYPE_CHECKING:
     from core.networks.encoder import Encoder
@@ -76,9 +78,11 @@ class LogDetector:
         scorers_: fitted scorers by name, in the order of columns.
         facts_: what bundle.json says beside the config: data hash, counts, seconds, training history.
         learnt_: `answers` of the texts it learnt from, straight after `fit`; None of a loaded detector.
+        everyday_: what lines like the learnt ones score; None where it was fitted on what it scores, or re-weighed.
     """
 
     learnt_: pl.DataFrame | None = None
+    everyday_: Everyday | None = None
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or Config()
@@ -126,9 +130,27 @@ class LogDetector:
         self.fusion_ = fitted.fusion
         self.learnt_ = self._answer_table(batch, fitted.raw)
         self.facts_ = self._facts(texts, started)
+        if not on_itself:
+            self._learn_everyday(texts, fitted)
         if scoring.contamination:
             self.facts_["strangest_lines"] = int(batch.counts[~fitted.learnt].sum())
         return self
+
+    def _learn_everyday(self, texts: pl.DataFrame, fitted: Fitted) -> None:
+        """What was learnt, by score (`text` is the text_id), and what the threshold would flag of as much again."""
+        rows = texts.select(
+            formats_of(texts["example"], self.config.read).alias("format"),
+            pl.col("text_id").cast(pl.Int64).alias("text"),
+            "count",
+            pl.Series("score", self.fusion_.combine(self.fusion_.calibrate(fitted.raw))),
+        )
+        held_back = rows[fitted.held_back].select("format", pl.Series("score", fitted.unseen))
+        self.everyday_ = Everyday.of(rows.filter(pl.Series(fitted.learnt)), held_back)
+        lines_of_format = dict(rows.group_by("format").agg(pl.col("count").sum()).iter_rows())
+        again = self.everyday_.expected(lines_of_format, in_context=False)
+        if again is not None:
+            flagged = at_or_above(again, self.threshold_)["messages"]
+            self.facts_["messages_flagged"] = flagged / float(again["messages"].sum())
 
     def _needs_network(self) -> bool:
         return any(scorer.requires & NETWORK_FIELDS for scorer in self.scorers_.values())
@@ -427,6 +449,8 @@ class LogDetector:
             if self.sessions_ is not None:
                 (part / "sessions").mkdir()
                 self.sessions_.save(part / "sessions")
+            if self.everyday_ is not None:
+                self.everyday_.save(part / "everyday")
             self.tokenizer_.save(part)
             if self.encoder_ is not None:
                 self.encoder_.network.save(part)
@@ -451,6 +475,7 @@ class LogDetector:
         detector.tokenizer_ = LogTokenizer.load(folder, detector.config.read)
         detector.scorers_, detector.fusion_ = load_scorers(folder, detector.config.scoring)
         detector.sessions_ = SessionScorer.load(folder / "sessions") if (folder / "sessions").exists() else None
+        detector.everyday_ = Everyday.load(folder / "everyday") if (folder / "everyday").exists() else None
         detector.encoder_ = None
         if detector._needs_network():
             from core.networks.encoder import Encoder

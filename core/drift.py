@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import binom
 
+from core.scoring.everyday import at_or_above, unforeseen
 from core.scoring.fusion import ordinary
 
 SHOWN = 1_000  # new messages, and vanished ones
@@ -26,6 +27,7 @@ class Drift:
         vanished: learnt messages that are missing and that a log of this length should have, the most expected first:
             normalized_text, learnt (lines), expected (lines); at most SHOWN.
         n_new: distinct messages never learnt.
+        n_new_expected: how many were to be expected of as many everyday lines; None where nobody knows.
         n_known: distinct messages that were learnt.
         n_vanished: as the rows of `vanished`, all of them.
         novelty: share of lines whose message was never learnt, 0 to 1.
@@ -34,13 +36,15 @@ class Drift:
         ordinary_learnt: what they scored when the detector learnt.
         flagged: share of lines at or above the detector's own threshold.
         flagged_known: the same of the lines whose message was learnt; None where there is none.
-        promised: the share of normal lines that may be flagged.
+        promised: the share of normal lines that may be flagged: what the detector stated or, where it knows what
+            everyday lines score, what it expects at this threshold.
         warnings: why that promise cannot hold here, or may not; empty where nothing speaks against it.
     """
 
     new: pl.DataFrame
     vanished: pl.DataFrame
     n_new: int
+    n_new_expected: float | None
     n_known: int
     n_vanished: int
     novelty: float
@@ -60,6 +64,7 @@ def drift(
     promised: float,
     least_known: float,
     ordinary_learnt: float,
+    everyday: pl.DataFrame | None = None,
 ) -> Drift:
     """Compare a scored log with what its detector learnt.
 
@@ -68,9 +73,10 @@ def drift(
             in several contexts.
         learnt: normalized_text and count of the distinct learnt messages.
         threshold: the detector's own.
-        promised: its false-alarm rate, 0 to 1.
+        promised: its false-alarm rate, 0 to 1, where `everyday` does not say better.
         least_known: share of lines with a learnt message below which that rate cannot hold, 0 to 1.
         ordinary_learnt: what ordinary lines scored when it learnt, 0 to 1.
+        everyday: what as many everyday lines would hold (records.EVERYDAY_SCHEMA), where that is known.
     """
     lines = texts["count"].to_numpy().astype(np.float64)
     n_lines, n_learnt = float(lines.sum()), float(learnt["count"].sum())
@@ -90,6 +96,11 @@ def drift(
     novelty = _share(lines[~known].sum(), n_lines)
     flagged = scores >= threshold
     n_known = int(message.height - new.height)
+    # Lines of one message are no independent draws, so messages are counted.
+    foreseen = promised * message.height
+    if everyday is not None:  # of lines alone the rate is another than of lines in context, and of messages another yet
+        said = at_or_above(everyday, threshold)
+        promised, foreseen = _share(said["lines"], float(everyday["lines"].sum())), said["messages"]
     n_flagged = texts.filter(pl.Series(flagged))["normalized_text"].n_unique()
     return Drift(
         new=new.select("text_id", "normalized_text", "n_lines", "score")
@@ -97,6 +108,7 @@ def drift(
         .head(SHOWN),
         vanished=missing.head(SHOWN),
         n_new=new.height,
+        n_new_expected=None if everyday is None else float(everyday["new"].sum()),
         n_known=n_known,
         n_vanished=missing.height,
         novelty=novelty,
@@ -107,22 +119,38 @@ def drift(
         flagged_known=_share(lines[flagged & known].sum(), lines[known].sum()) if known.any() else None,
         promised=promised,
         warnings=_warnings(
-            novelty, 1 - least_known, n_flagged, message.height, _share(lines[flagged].sum(), n_lines), promised
+            novelty,
+            1 - least_known,
+            None if everyday is None else unforeseen(everyday, new["score"].to_numpy(), threshold),
+            flagged=_share(lines[flagged].sum(), n_lines),
+            promised=promised,
+            by_chance=float(binom.sf(n_flagged - 1, message.height, min(1.0, foreseen / message.height))),
         ),
     )
 
 
 def _warnings(
-    novelty: float, most_novelty: float, n_flagged: int, n_messages: int, flagged: float, promised: float
+    novelty: float,
+    most_novelty: float,
+    changed: tuple[int, float] | None,
+    *,
+    flagged: float,
+    promised: float,
+    by_chance: float,
 ) -> list[str]:
+    """Of the first that holds; `by_chance` is how likely so many flagged messages are where nothing has changed."""
     found = []
     if novelty > most_novelty:
         found.append(
             f"{novelty:.0%} of the lines have a message that was never learnt: the promised {promised:.1%} of false "
             "alarms cannot hold here."
         )
-    # Lines of one message are no independent draws, so messages are counted.
-    elif flagged > promised and binom.sf(n_flagged - 1, n_messages, promised) < _CHANCE:
+    elif changed is not None:
+        found.append(
+            f"{changed[0]:,} messages below the threshold were never learnt, where about {changed[1]:,.0f} were to be "
+            "expected: what is ordinary has changed since the model learnt, and false alarms will be more than that."
+        )
+    elif flagged > promised and by_chance < _CHANCE:
         found.append(
             f"{flagged:.1%} of the lines are flagged where {promised:.1%} of normal ones may be: either so many are "
             "abnormal, or the log has drifted. Judge some of them before you rely on the promised rate."

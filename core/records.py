@@ -52,6 +52,14 @@ TEXTS_SCHEMA = {
 }
 """Texts is a Polars frame of this schema: the distinct normalized texts, the unit of all neural work."""
 
+EVERYDAY_SCHEMA = {
+    "score": pl.Float64,  # distinct, ascending
+    "lines": pl.Float64,  # to expect with this score
+    "messages": pl.Float64,  # distinct texts among them; one with several scores counts for each
+    "new": pl.Float64,  # those of them that were never learnt
+}
+"""What a log would hold if all of it were lines like the learnt ones: a Polars frame of this schema."""
+
 LEVEL_CLASSES = ("", "debug", "info", "notice", "warning", "error", "critical")
 
 

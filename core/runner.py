@@ -34,6 +34,7 @@ class Reading:
         rejections: the first of them.
         format_counts: format name to lines.
         sessions: what the sessions hold; None without sessions.
+        sessions_are_sources: nobody named any, so the lines are told apart by where they come from.
     """
 
     texts: pl.DataFrame
@@ -43,6 +44,7 @@ class Reading:
     rejections: list[Rejection] = field(default_factory=list)
     format_counts: dict[str, int] = field(default_factory=dict)
     sessions: Sessions | None = None
+    sessions_are_sources: bool = False
 
     @property
     def format(self) -> str:
@@ -100,7 +102,7 @@ class SerialRunner:
             InputError: a file cannot be read, or none holds a line.
         """
         normalizer: Normalizer | None = None
-        reading = Reading(pl.DataFrame())
+        reading = Reading(pl.DataFrame(), sessions_are_sources=by_source and config.sessions is None)
         sessions = SessionsSeen()
         paths = list(paths)
         total_bytes, bytes_before = sum(map(_size_bytes, paths)), 0
@@ -113,6 +115,7 @@ class SerialRunner:
             with Ahead(chunks) as ahead, Behind(keep) as behind:
                 for number, chunk in enumerate(ahead):
                     table = normalizer.process(reading.n_lines + 1, chunk.lines, chunk.rejections, chunk.sessions)
+                    reading.sessions_are_sources &= chunk.sessions is None
                     reading.n_lines += len(table)
                     _note_rejections(reading, table, str(path))
                     sessions.add(table)

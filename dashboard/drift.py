@@ -80,7 +80,7 @@ def numbers(found: workbench.Drift) -> None:
             "",
             "The same of lines whose message was learnt. Far above the promise, it tells of drift, not of attacks.",
         ),
-        ("Promised", f"{found.promised:.2%}", "", "Share of normal lines that may be flagged."),
+        ("Promised", f"{found.promised:.2%}", "", "Share of everyday lines that this threshold may flag."),
     ]
     for column, (name, value, delta, words) in zip(st.columns(len(shown)), shown, strict=True):
         column.metric(name, value, delta or None, delta_color="off", help=words)
@@ -88,7 +88,10 @@ def numbers(found: workbench.Drift) -> None:
 
 def new_messages(run_id: str, found: workbench.Drift) -> None:
     """Messages the model never saw; a click on one goes to its lines."""
-    st.markdown(f"**New messages** · {found.n_new:,} of {found.n_new + found.n_known:,} · click one to see its lines")
+    expected = "" if found.n_new_expected is None else f", about {found.n_new_expected:,.0f} were to be expected"
+    st.markdown(
+        f"**New messages** · {found.n_new:,} of {found.n_new + found.n_known:,}{expected} · click one to see its lines"
+    )
     if found.new.is_empty():
         st.caption("Every message of this log was learnt.")
         return

@@ -58,6 +58,7 @@ def explore(run_id: str) -> None:
             own=reader.info.threshold,
             rate=rate_of(reader.info),
             key=threshold_key(run_id),
+            everyday=reader.everyday(),
         )
         if choice.save:
             workbench.set_threshold(run_id, choice.threshold)

@@ -54,7 +54,7 @@ def test_nothing_is_held_back_from_a_log_fitted_on_itself() -> None:
     batch = batch_of([("started", 50, "info"), *((f"lost {n}", 1, "error") for n in range(9))])
     scorers: dict[str, Scorer] = {name: scorer_class(name)() for name in WEIGHTS}
     held_back = np.array([True] + [False] * 9)  # the only text that vouches
-    fusion, raw, _ = fit_scorers(scorers, ScoringConfig(weights=WEIGHTS), batch, held_back, on_itself=True)
+    fusion, raw, *_ = fit_scorers(scorers, ScoringConfig(weights=WEIGHTS), batch, held_back, on_itself=True)
     fused = fusion.combine(fusion.calibrate(raw))
     assert fused[0] < fusion.threshold_ <= fused[1:].min()
 

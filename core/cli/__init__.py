@@ -137,14 +137,20 @@ def score(
         reader.export(output)
     if session_output:
         reader.export_sessions(session_output)
-    flagged = reader.flagged(info.threshold)
+    flagged, expected = reader.flagged(info.threshold), workbench.false_alarms_to_expect(reader, info.threshold)
     if as_json:
-        print_json({**dataclasses.asdict(info), "n_flagged": flagged})
+        rounded = expected and {name: round(value, 1) for name, value in expected.items()}
+        print_json({**dataclasses.asdict(info), "n_flagged": flagged, "false_alarms_to_expect": rounded})
         return
     say(
         f"{printable(info.name)}: {info.n_lines:,} lines, {info.n_texts:,} distinct texts, {flagged:,} flagged "
         f"({flagged / info.n_lines:.2%}) at {info.threshold:.4f}; {info.seconds:.1f} s; run {info.run_id}"
     )
+    if expected is not None:
+        say(
+            f"false alarms to expect: {expected['lines']:,.0f} lines, {expected['messages']:,.0f} messages, if nothing "
+            "has changed since the model learnt"
+        )
     for note in info.notes:
         say(f"note: {printable(note)}", err=True)
 

@@ -41,11 +41,15 @@ class Fitted(NamedTuple):
         fusion: fitted, with its threshold.
         raw: each scorer's raw scores [B].
         learnt: [B] bool, which texts say what is normal.
+        held_back: [H] which of them were scored before they were learnt.
+        unseen: [H] what they scored then, fused.
     """
 
     fusion: Fusion
     raw: dict[str, np.ndarray]
     learnt: np.ndarray
+    held_back: np.ndarray
+    unseen: np.ndarray
 
 
 def fit_scorers(
@@ -97,7 +101,7 @@ def fit_scorers(
     fusion.fit({name: np.concatenate([raw[name][learnt], unseen[name]]) for name in raw}, weights)
     if on_itself:
         fusion.split(fusion.combine(fusion.calibrate(raw)), batch.counts, scoring.contamination)
-    return Fitted(fusion, raw, learnt)
+    return Fitted(fusion, raw, learnt, held, fusion.combine(fusion.calibrate(unseen)))
 
 
 def _without_strangest(

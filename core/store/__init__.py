@@ -1,6 +1,7 @@
 """Where runs live: immutable Parquet a run, one small DuckDB file for what changes. The only owner of duckdb.
 
 home()/runs/<run_id>/     lines.parquet · texts.parquet · sessions.parquet where asked for · run.json
+                          everyday.parquet where a model knows what everyday lines score
                           map-*.parquet where its messages lie on the Explore page
 home()/answers/           what bundles said of texts, to look up
 home()/workbench.duckdb   which runs there are, the thresholds set for them, verdicts on lines and flows, muted

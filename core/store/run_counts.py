@@ -29,6 +29,14 @@ class RunCounts(RunTables):
         )
         return table["score"].to_numpy(), table["n"].to_numpy()
 
+    def everyday(self) -> pl.DataFrame | None:
+        """What the log would hold if all of it were lines like those its detector learnt (records.EVERYDAY_SCHEMA).
+
+        None where nobody knows: it was fitted on the log itself, or other weights were given afterwards.
+        """
+        path = self._folder / "everyday.parquet"
+        return self._frame("SELECT * FROM read_parquet(?)", [str(path)]) if path.exists() else None
+
     def muted(self, threshold: float = 0.0) -> pl.DataFrame:
         """Messages of the run that would be flagged were they not muted, all of them, as `templates` gives others."""
         return self._messages("score >= ? AND muted", [threshold])

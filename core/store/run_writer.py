@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.errors import StoreError
-from core.records import LOG_TABLE_SCHEMA, TEXTS_SCHEMA
+from core.records import EVERYDAY_SCHEMA, LOG_TABLE_SCHEMA, TEXTS_SCHEMA
 from core.store.run_info import COLUMN, RunInfo, read_run_info, run_folder, runs_folder, store_errors
 
 _REPEATED = ["level", "host", "component", "rejection"]  # few distinct values: worth a dictionary
@@ -155,7 +155,13 @@ class RunWriter:
             former.unlink()
         return examples
 
-    def finish(self, texts: pl.DataFrame, info: dict[str, Any], sessions: pl.DataFrame | None = None) -> RunInfo:
+    def finish(
+        self,
+        texts: pl.DataFrame,
+        info: dict[str, Any],
+        sessions: pl.DataFrame | None = None,
+        everyday: pl.DataFrame | None = None,
+    ) -> RunInfo:
         """Write the answers and give the run its name.
 
         Args:
@@ -164,6 +170,7 @@ class RunWriter:
                 context, for texts judged in it; else 0 is stored.
             info: fields of RunInfo; those the writer counts itself (lines, texts, times) need not be given.
             sessions: session, n_lines, score, first_line_no, one row a session.
+            everyday: EVERYDAY_SCHEMA, where the detector knows what everyday lines score.
 
         Returns:
             The run's facts as stored.
@@ -203,6 +210,9 @@ class RunWriter:
             if sessions is not None:
                 table = _arrow(_checked(sessions, _SESSIONS_SCHEMA, "sessions"))
                 pq.write_table(table, self._partial / "sessions.parquet", compression="zstd")
+            if everyday is not None:
+                table = _arrow(_checked(everyday, EVERYDAY_SCHEMA, "everyday lines"))
+                pq.write_table(table, self._partial / "everyday.parquet", compression="zstd")
             (self._partial / "run.json").write_text(run_info.to_json(), "utf-8")
             for path in [*self._partial.iterdir(), self._partial]:
                 _to_disk(path)

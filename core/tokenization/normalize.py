@@ -64,6 +64,13 @@ def unwrap_json(lines: pl.DataFrame, config: ReadConfig) -> pl.DataFrame:
     return lines.with_columns(reason.alias("rejection"), pl.coalesce("message_", "line").alias("line")).drop("message_")
 
 
+def formats_of(lines: pl.Series, config: ReadConfig) -> pl.Series:
+    """The format of each line [N], by name, as `Normalizer.format_counts` counts them; never null."""
+    table = pl.DataFrame({"raw": lines, "line": lines.str.slice(0, MAX_TEXT_CHARS)})
+    table = unwrap_json(table.with_columns(pl.lit(None, dtype=pl.String).alias("rejection")), config)
+    return headers.parse(fold_digits(headers.unfold(table["line"])), config.format)["format"]
+
+
 @dataclass
 class Normalizer:
     """Turns chunks of lines into a LogTable and gathers the distinct texts.

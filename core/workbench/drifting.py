@@ -48,7 +48,15 @@ def drift_of(run_id: str) -> Drift:
         raise WorkbenchError(f"the model {info.model} has no `novelty` and keeps no list of messages; train it with it")
     known, fusion = NoveltyScorer.load(novelty), Fusion.load(folder)
     learnt = pl.DataFrame({"normalized_text": known.texts_, "count": known.counts_})
-    return drift(reader.texts(), learnt, info.threshold, fusion.false_alarm_rate, FAMILIAR_SHARE, fusion.ordinary_)
+    return drift(
+        reader.texts(),
+        learnt,
+        info.threshold,
+        fusion.false_alarm_rate,
+        FAMILIAR_SHARE,
+        fusion.ordinary_,
+        reader.everyday(),
+    )
 
 
 def start_retraining(info: RunInfo, name: str) -> str:

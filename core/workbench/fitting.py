@@ -13,6 +13,7 @@ from core.detector import KEY, LogDetector
 from core.errors import InputError
 from core.records import Measure, Progress, no_measure
 from core.runner import Reading
+from core.scoring.context import CONTEXT, contexts
 from core.scoring.sessions import Sessions
 from core.store import AnswerCache
 
@@ -34,6 +35,7 @@ def fitted(
     *,
     on_itself: bool = False,
     without: Sequence[str] = (),
+    of_sources: bool = False,
 ) -> LogDetector:
     """A detector that learnt from what was read, sessions too where there are any.
 
@@ -45,6 +47,8 @@ def fitted(
         measure: as LogDetector.fit.
         on_itself: as LogDetector.fit.
         without: normalized texts that are not learnt, nor the sessions that hold one; the facts count them.
+        of_sources: the sessions are the sources of the lines, nothing that runs from a start to an end: how they run
+            is not learnt.
 
     Raises:
         InputError: nothing is left to learn from.
@@ -56,8 +60,22 @@ def fitted(
         detector.facts_ |= {"left_out_texts": len(left_out), "left_out_lines": int(left_out["count"].sum())}
     sessions = None if reading.sessions is None else _sessions_without(reading.sessions, left_out)
     if sessions is not None and not sessions.counts.is_empty():
-        detector.fit_sessions(sessions, detector.score(reading.texts, progress), on_itself=on_itself)
+        texts = detector.score(reading.texts, progress)
+        if not of_sources:
+            detector.fit_sessions(sessions, texts, on_itself=on_itself)
+        if detector.everyday_ is not None:
+            found = contexts(sessions.counts, texts, detector.fusion_.ordinary_)
+            detector.everyday_ = detector.everyday_.in_context(_parts(found, texts))
     return detector
+
+
+def _parts(found: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
+    """text, context and part: how much of each text's lines had a context above 0."""
+    lines = found.filter(pl.col(CONTEXT) > 0).group_by("text_id", CONTEXT).agg(pl.col("count").sum().alias("lines"))
+    rows = lines.join(texts.select("text_id", "count"), on="text_id")
+    return rows.select(
+        pl.col("text_id").cast(pl.Int64).alias("text"), CONTEXT, (pl.col("lines") / pl.col("count")).alias("part")
+    )
 
 
 def _sessions_without(sessions: Sessions, left_out: pl.DataFrame) -> Sessions:

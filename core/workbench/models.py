@@ -173,8 +173,10 @@ def train(
     """
     check_model_name(name)
     config = config or Config()
-    reading = SerialRunner().read(paths, config.read, progress=progress)
-    detector = fitted(reading, config, progress, checkpoints, measure, without=without)
+    reading = SerialRunner().read(paths, config.read, by_source=True, progress=progress)
+    detector = fitted(
+        reading, config, progress, checkpoints, measure, without=without, of_sources=reading.sessions_are_sources
+    )
     folder = models_folder() / name
     detector.save(folder)
     if detector.learnt_ is not None:

@@ -24,7 +24,7 @@ from core.report import Incident, Judgement, Message, Report, html_report
 from core.store import RunInfo, RunReader, Store
 from core.workbench.incidents import incidents
 from core.workbench.models import models
-from core.workbench.runs import EXPORT_SUFFIXES, alert_rate, threshold_history
+from core.workbench.runs import EXPORT_SUFFIXES, alert_rate, false_alarms_to_expect, threshold_history
 from core.workbench.verdicts import verdicts
 
 REPORT_INCIDENTS = 50
@@ -151,6 +151,7 @@ def report_of(reader: RunReader, threshold: float) -> Report:
             ("Flagged lines", f"{n_flagged:,}"),
             ("Share of lines", f"{n_flagged / max(1, info.n_lines):.2%}"),
             (label, _rounded(n_flagged * factor)),
+            *_expected_numbers(reader, threshold),
             ("Flagged messages", f"{n_messages:,} of {info.n_texts:,}"),
             *_judged_numbers(judged, threshold),
         ],
@@ -329,6 +330,14 @@ def _folded(judged: pl.DataFrame) -> pl.DataFrame:
     same = ["text_id", "label", "note", "by"]
     rest = [name for name in judged.columns if name not in same]
     return judged.group_by(same, maintain_order=True).agg(pl.col(rest).first(), pl.len().alias("n_lines"))
+
+
+def _expected_numbers(reader: RunReader, threshold: float) -> list[tuple[str, str]]:
+    """The false alarms to expect, where the model knows."""
+    found = false_alarms_to_expect(reader, threshold)
+    if found is None:
+        return []
+    return [("False alarms to expect", f"{found['lines']:,.0f} lines, {found['messages']:,.0f} messages")]
 
 
 def _judged_numbers(judged: pl.DataFrame, threshold: float) -> list[tuple[str, str]]:

@@ -148,6 +148,7 @@ def rescore(run_id: str, new_id: str | None = None, progress: Progress = no_prog
                 "lines_per_second": round(info.n_lines / max(seconds, 1e-6)),
             },
             scored_sessions,
+            reader.everyday(),
         )
     Store().register(stored.run_id)
     return stored

@@ -111,9 +111,11 @@ def derive_model(model: str, name: str, weights: dict[str, float], threshold: fl
     detector.fusion_.threshold_ = threshold
     scoring = dataclasses.replace(detector.config.scoring, weights=dict(weights))
     detector.config = dataclasses.replace(detector.config, scoring=scoring)
-    # What sessions usually hold was learnt from the old scores; the copy learns it from the sessions it is given.
-    detector.sessions_ = None
+    # What sessions usually hold was learnt from the old scores; the copy learns it from the sessions it is given. What
+    # everyday lines score was too.
+    detector.sessions_ = detector.everyday_ = None
     detector.facts_ = {**detector.facts_, "threshold": threshold, "derived_from": model}
+    detector.facts_.pop("messages_flagged", None)
     detector.save(folder)
     write_card(folder, name, detector.config, detector.facts_, detector.history_)
     return next(info for info in models() if info.name == name)

@@ -21,8 +21,9 @@ from core.errors import WorkbenchError
 from core.records import Progress, no_progress
 from core.runner import Reading, SerialRunner
 from core.scoring.context import InContext
+from core.scoring.everyday import at_or_above, unforeseen
 from core.scoring.neighbours import MOST_TEXTS
-from core.scoring.novelty import NoveltyScorer
+from core.scoring.novelty import NEVER_SEEN, NoveltyScorer
 from core.store import AnswerCache, RunInfo, RunReader, RunWriter, Store, new_run_id
 from core.workbench.fitting import answered, fitted, reading_of, refuse_empty
 from core.workbench.in_context import judged_in_context
@@ -84,6 +85,16 @@ def alert_rate(info: RunInfo) -> tuple[str, float]:
         if days >= 1 / 24:
             return "Alerts per day, projected", 1 / days
     return "Flagged per 10,000 lines", 10_000 / max(1, info.n_lines)
+
+
+def false_alarms_to_expect(reader: RunReader, threshold: float) -> dict[str, float] | None:
+    """What a threshold would flag of a log of this length and formats that held nothing but lines like the learnt ones.
+
+    Returns:
+        lines, messages, and new (those of them that were never learnt); None where nobody knows (RunReader.everyday).
+    """
+    everyday = reader.everyday()
+    return None if everyday is None else at_or_above(everyday, threshold)
 
 
 def set_threshold(run_id: str, value: float) -> None:
@@ -183,7 +194,9 @@ def score(
         texts = answered(detector, reading.texts, cache, progress)
         progress("storing the run", 0, 1)
         threshold = detector.threshold_
-        sessions = session_threshold = None
+        sessions = session_threshold = everyday = None
+        if model is not None and detector.everyday_ is not None:
+            everyday = detector.everyday_.expected(reading.format_counts, in_context=context)
         if reading.sessions is not None:
             sessions, session_threshold = detector.score_sessions(reading.sessions, texts)
         if context:
@@ -205,14 +218,14 @@ def score(
             "scorers": list(detector.scorers_),
             "weights": dict(detector.fusion_.weights),
             "format": reading.format,
-            "notes": _notes(reading, detector, model, context, threshold),
+            "notes": [*_notes(reading, detector, model, context, threshold), *_changed(texts, everyday, threshold)],
             "seconds": round(seconds, 2),
             "lines_per_second": round(reading.n_lines / max(seconds, 1e-6)),
             "config": detector.config.to_dict(),
             "learnt": detector.facts_,
             "context": context,
         }
-        stored = writer.finish(texts, info, sessions)
+        stored = writer.finish(texts, info, sessions, everyday)
     Store().register(run_id)
     return stored
 
@@ -279,6 +292,20 @@ def _name(path: str | Path) -> str:
     if path.absolute() in samples():  # every service has a test.txt
         return f"{path.parent.name}/{path.name}"
     return path_text(path.name)
+
+
+def _changed(texts: pl.DataFrame, everyday: pl.DataFrame | None, threshold: float) -> list[str]:
+    """A note where what is ordinary has changed since the model learnt."""
+    novelty = f"raw_{NoveltyScorer.name}"
+    if everyday is None or novelty not in texts.columns:
+        return []
+    found = unforeseen(everyday, texts.filter(pl.col(novelty) == NEVER_SEEN)["score"].to_numpy(), threshold)
+    if found is None:
+        return []
+    return [
+        f"{found[0]:,} messages below the threshold were never learnt, where about {found[1]:,.0f} were to be "
+        "expected: what is ordinary has changed since the model learnt, and false alarms will be more than it says."
+    ]
 
 
 def _notes(reading: Reading, detector: LogDetector, model: str | None, context: bool, threshold: float) -> list[str]:

@@ -1,6 +1,9 @@
 const HEIGHT = 212;
 const MARGIN = { left: 52, right: 12, top: 26, bottom: 38 };
 const BAR_PX = 5;
+const LEAST_DRAWN = 0.5; // of a line: fewer to expect are not drawn
+
+const about = (number) => (number < 0.5 ? "0" : whole(number));
 
 class ThresholdView {
   constructor(root) {
@@ -20,6 +23,10 @@ class ThresholdView {
     this.data = data;
     this.above = linesAbove(data.counts);
     this.mutedAbove = linesAbove(data.muted_counts);
+    if (data.everyday) {
+      this.everydayAbove = linesAbove(data.everyday.lines);
+      this.everydayMessagesAbove = linesAbove(data.everyday.messages);
+    }
     this.total = this.above[0] + this.mutedAbove[0];
     const highest = Math.max(data.scores.at(-1) ?? 1, data.own, data.value);
     this.max = Math.min(1, Math.ceil(highest * 10 + 0.2) / 10);
@@ -51,11 +58,14 @@ class ThresholdView {
     const { left, right } = this.inner;
     const n = Math.max(20, Math.floor((right - left) / BAR_PX));
     if (this.binned?.n === n && this.binned.data === this.data) return this.binned;
-    const counts = new Array(n).fill(0);
-    this.data.scores.forEach((score, i) => {
-      counts[Math.min(n - 1, Math.floor((score / this.max) * n))] += this.data.counts[i];
-    });
-    this.binned = { n, counts, data: this.data };
+    const summed = (scores, lines) => {
+      const sums = new Array(n).fill(0);
+      scores.forEach((score, i) => { sums[Math.min(n - 1, Math.floor((score / this.max) * n))] += lines[i]; });
+      return sums;
+    };
+    const { scores, counts, everyday } = this.data;
+    const foreseen = everyday ? summed(everyday.score, everyday.lines) : null;
+    this.binned = { n, counts: summed(scores, counts), foreseen, data: this.data };
     return this.binned;
   }
 
@@ -69,12 +79,13 @@ class ThresholdView {
     this.ink = style.getPropertyValue("--st-text-color").trim() || "#1B2430";
     const normal = style.getPropertyValue("--normal"), flagged = style.getPropertyValue("--flagged");
     const pen = penOf(this.canvas, this.width, HEIGHT, style.fontFamily);
-    const { counts, n } = this.bins();
-    this.highestBar = Math.max(1, ...counts);
+    const { counts, foreseen, n } = this.bins();
+    this.highestBar = Math.max(1, ...counts, ...(foreseen ?? []));
     this.drawAxes(pen);
     const lineX = this.x(this.value);
     this.drawBars(pen, counts, n, normal, 0, lineX);
     this.drawBars(pen, counts, n, flagged, lineX, this.width);
+    if (foreseen) this.drawForeseen(pen, foreseen, n);
     this.drawLine(pen, lineX, normal, flagged);
     this.showNumbers();
   }
@@ -127,6 +138,32 @@ class ThresholdView {
     pen.restore();
   }
 
+  // What as many everyday lines would look like: a cap where the bar would end, and what it means at the axis.
+  drawForeseen(pen, foreseen, n) {
+    const { left, right, bottom } = this.inner;
+    const step = (right - left) / n;
+    pen.strokeStyle = pen.fillStyle = this.ink;
+    pen.lineWidth = 1.5;
+    pen.globalAlpha = 0.85;
+    pen.beginPath();
+    foreseen.forEach((lines, i) => {
+      if (lines < LEAST_DRAWN) return;
+      const y = this.y(lines);
+      pen.moveTo(left + i * step - 1.5, y);
+      pen.lineTo(left + (i + 1) * step + 0.5, y);
+    });
+    pen.stroke();
+    pen.textAlign = "right";
+    pen.textBaseline = "top";
+    const words = `if all were everyday ${this.data.unit}`, width = pen.measureText(words).width;
+    if (right - left > 4 * width) {
+      pen.globalAlpha = 0.72;
+      pen.fillText(words, right, bottom + 22);
+      pen.fillRect(right - width - 16, bottom + 27, 10, 1.5);
+    }
+    pen.globalAlpha = 1;
+  }
+
   drawLine(pen, lineX, normal, flagged) {
     const { left, right, top, bottom } = this.inner;
     const ownX = Math.round(this.x(this.data.own)) + 0.5;
@@ -168,6 +205,13 @@ class ThresholdView {
     set(".share", `${share === 0 || share >= 1 ? share.toFixed(2) : share.toPrecision(2)}%`);
     set(".rate-label", this.data.rate_label);
     set(".rate", perUnit === 0 || perUnit >= 10 ? whole(perUnit) : perUnit.toPrecision(2));
+    this.root.querySelector(".foreseen").hidden = !this.data.everyday;
+    if (this.data.everyday) {
+      const at = firstAtOrAbove(this.data.everyday.score, this.value);
+      const lines = this.everydayAbove[at], messages = this.everydayMessagesAbove[at];
+      set(".foreseen-lines", about(lines));
+      set(".foreseen-messages", lines < 0.5 ? this.data.unit : `${this.data.unit}, ${about(messages)} messages`);
+    }
     if (this.root.getRootNode().activeElement !== this.input) this.input.value = this.value.toFixed(DECIMALS);
     const { saved, own } = this.data;
     set(".saved", this.value === rounded(saved) ? "in force" : `not applied; in force is ${saved.toFixed(DECIMALS)}`);
@@ -185,12 +229,13 @@ class ThresholdView {
     const x = event.offsetX;
     this.hoverLabel.hidden = this.dragging || x < left || x >= right;
     if (this.hoverLabel.hidden) return;
-    const { counts, n } = this.bins();
+    const { counts, foreseen, n } = this.bins();
     const bin = Math.min(n - 1, Math.floor(((x - left) / (right - left)) * n));
     const width = this.max / n;
     const lines = counts[bin] === 1 ? this.data.unit.slice(0, -1) : this.data.unit;
     this.hoverLabel.textContent =
-      `${(bin * width).toFixed(3)} to ${((bin + 1) * width).toFixed(3)}: ${whole(counts[bin])} ${lines}`;
+      `${(bin * width).toFixed(3)} to ${((bin + 1) * width).toFixed(3)}: ${whole(counts[bin])} ${lines}` +
+      (foreseen ? `, ${about(foreseen[bin])} if all were everyday` : "");
     const onRight = x > (left + right) / 2;
     this.hoverLabel.style.left = onRight ? "auto" : `${x + 12}px`;
     this.hoverLabel.style.right = onRight ? `${this.width - x + 12}px` : "auto";

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 import streamlit as st
 
 from dashboard.components import register
@@ -20,6 +21,10 @@ _mount = register(
           <b><span class="flagged-count"></span> <small class="muted"></small></b></div>
         <div class="metric"><span class="share-label">Share of lines</span><b class="share"></b></div>
         <div class="metric"><span class="rate-label"></span><b class="rate"></b></div>
+        <div class="metric foreseen" hidden
+          title="Flagged of as many everyday lines, if nothing has changed since the model learnt">
+          <span>False alarms to expect</span>
+          <b><span class="foreseen-lines"></span> <small class="foreseen-messages"></small></b></div>
         <div class="actions">
           <span class="saved" aria-live="polite"></span>
           <button type="button" class="reset">Reset</button>
@@ -65,6 +70,7 @@ def threshold_histogram(
     rate: Rate,
     key: str,
     unit: str = "lines",
+    everyday: pl.DataFrame | None = None,
 ) -> Choice:
     """Show the histogram; the count in it is exact at every position of the line.
 
@@ -79,6 +85,8 @@ def threshold_histogram(
         rate: the fourth number over the plot.
         key: of the widget; the line of another key stands on its own.
         unit: what is counted, in the plural.
+        everyday: what as many everyday ones would hold (records.EVERYDAY_SCHEMA): outlined over the bars, and counted
+            at the line as false alarms to expect; None where nobody knows.
     """
     # Beside the widget's own state, which Streamlit drops when another page is opened.
     state = st.session_state
@@ -101,6 +109,9 @@ def threshold_histogram(
             "rate_label": rate.label,
             "rate": rate.per_flagged_line,
             "unit": unit,
+            "everyday": None
+            if everyday is None
+            else everyday.select("score", "lines", "messages").to_dict(as_series=False),
         },
         on_threshold_change=keep,
         on_save_change=lambda: None,

@@ -49,6 +49,14 @@ def test_the_shipped_sample_from_choice_to_report(browser: Browser, server: str)
     assert 200 < n_flagged < 500  # of 5,000 lines, 313 of them attacks
     view.expect_rows(n_flagged)
     view.picture("threshold_light")
+    page.get_by_role("slider", name="Threshold").press("Home")  # false alarms to expect go with the line
+    expected = workbench.false_alarms_to_expect(workbench.run(run.run_id), 0.0)
+    assert expected is not None
+    words = f"{expected['lines']:,.0f} lines, {expected['messages']:,.0f} messages"
+    expect(page.locator(".foreseen")).to_contain_text(words)
+    page.get_by_role("button", name="Reset").click()
+    expect(page.locator(".foreseen")).not_to_contain_text(words)
+    view.expect_rows(n_flagged)
 
     # Incidents: hundreds of lines read as a few things; one is judged as a whole, and taken back.
     opened_page(view, "Incidents")
