@@ -10,7 +10,8 @@ class ThresholdView {
     this.root = root;
     this.canvas = root.querySelector("canvas");
     this.plot = root.querySelector(".plot");
-    this.input = root.querySelector("input");
+    this.input = root.querySelector("input[max]");
+    this.alarms = root.querySelector(".foreseen input");
     this.hoverLabel = root.querySelector(".hover");
     this.dragging = false;
     this.hoverX = null;
@@ -35,6 +36,13 @@ class ThresholdView {
     if (this.value === undefined) this.value = this.committed = rounded(data.value);
     this.max = Math.max(this.max, Math.ceil(this.value * 10) / 10);
     this.draw();
+  }
+
+  // The lowest threshold with at most so many false alarms to expect.
+  lowestWith(alarms) {
+    const { score } = this.data.everyday;
+    const first = this.everydayAbove.findIndex((lines) => lines < alarms + 0.5);
+    return first === 0 ? 0 : score[first - 1] + 10 ** -DECIMALS;
   }
 
   flagged(value) { return this.above[firstAtOrAbove(this.data.scores, value)]; }
@@ -209,8 +217,8 @@ class ThresholdView {
     if (this.data.everyday) {
       const at = firstAtOrAbove(this.data.everyday.score, this.value);
       const lines = this.everydayAbove[at], messages = this.everydayMessagesAbove[at];
-      set(".foreseen-lines", about(lines));
-      set(".foreseen-messages", lines < 0.5 ? this.data.unit : `${this.data.unit}, ${about(messages)} messages`);
+      if (this.root.getRootNode().activeElement !== this.alarms) this.alarms.value = Math.round(lines);
+      set(".foreseen small", lines < 0.5 ? this.data.unit : `${this.data.unit}, ${about(messages)} messages`);
     }
     if (this.root.getRootNode().activeElement !== this.input) this.input.value = this.value.toFixed(DECIMALS);
     const { saved, own } = this.data;
@@ -289,6 +297,12 @@ class ThresholdView {
       if (this.value > this.max) this.max = Math.min(1, Math.ceil(this.value * 10) / 10);
       this.binned = null;
       this.draw();
+      this.release();
+    };
+    this.alarms.onchange = () => {
+      const most = Number.parseFloat(this.alarms.value);
+      if (Number.isFinite(most)) this.move(this.lowestWith(Math.max(0, most)));
+      this.alarms.value = Math.round(this.everydayAbove[firstAtOrAbove(this.data.everyday.score, this.value)]);
       this.release();
     };
     this.root.querySelector(".save").onclick = () => { this.release(); this.save(); };

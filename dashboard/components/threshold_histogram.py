@@ -21,10 +21,11 @@ _mount = register(
           <b><span class="flagged-count"></span> <small class="muted"></small></b></div>
         <div class="metric"><span class="share-label">Share of lines</span><b class="share"></b></div>
         <div class="metric"><span class="rate-label"></span><b class="rate"></b></div>
-        <div class="metric foreseen" hidden
-          title="Flagged of as many everyday lines, if nothing has changed since the model learnt">
+        <label class="metric foreseen" hidden
+          title="Flagged of as many everyday lines, if nothing has changed since the model learnt; type the most">
           <span>False alarms to expect</span>
-          <b><span class="foreseen-lines"></span> <small class="foreseen-messages"></small></b></div>
+          <b class="both"><input type="number" min="0" step="1" aria-label="False alarms to expect, at most">
+          <small></small></b></label>
         <div class="actions">
           <span class="saved" aria-live="polite"></span>
           <button type="button" class="reset">Reset</button>

@@ -52,10 +52,19 @@ def test_the_shipped_sample_from_choice_to_report(browser: Browser, server: str)
     page.get_by_role("slider", name="Threshold").press("Home")  # false alarms to expect go with the line
     expected = workbench.false_alarms_to_expect(workbench.run(run.run_id), 0.0)
     assert expected is not None
-    words = f"{expected['lines']:,.0f} lines, {expected['messages']:,.0f} messages"
-    expect(page.locator(".foreseen")).to_contain_text(words)
+    alarms = page.get_by_role("spinbutton", name="False alarms to expect, at most")
+    expect(alarms).to_have_value(f"{expected['lines']:.0f}")
+    expect(page.locator(".foreseen")).to_contain_text(f"lines, {expected['messages']:,.0f} messages")
+    alarms.fill("40")
+    alarms.press("Enter")
+    expect(page.get_by_text("not applied; in force is")).to_be_visible()
+    threshold = float(page.get_by_role("slider", name="Threshold").get_attribute("aria-valuenow") or "nan")
+    allowed, tighter = (workbench.false_alarms_to_expect(workbench.run(run.run_id), threshold - at) for at in (0, 1e-4))
+    assert allowed is not None
+    assert tighter is not None
+    assert allowed["lines"] < 40.5 <= tighter["lines"], "the lowest threshold with so few"
+    expect(alarms).to_have_value(f"{allowed['lines']:.0f}")
     page.get_by_role("button", name="Reset").click()
-    expect(page.locator(".foreseen")).not_to_contain_text(words)
     view.expect_rows(n_flagged)
 
     # Incidents: hundreds of lines read as a few things; one is judged as a whole, and taken back.
