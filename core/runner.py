@@ -34,7 +34,8 @@ class Reading:
         rejections: the first of them.
         format_counts: format name to lines.
         sessions: what the sessions hold; None without sessions.
-        sessions_are_sources: nobody named any, so the lines are told apart by where they come from.
+        sessions_are_sources: nobody named any, so the lines are told apart by where they come from, for their context
+            alone: there may be as many as there are clients, and none of them runs from a start to an end.
     """
 
     texts: pl.DataFrame
@@ -63,11 +64,17 @@ class SessionsSeen:
         self._counts: list[pl.DataFrame] = []
         self._bursts, self._transitions = Bursts(), Transitions()
 
-    def add(self, lines: pl.DataFrame) -> None:
-        """Count the next lines: line_no, timestamp_utc, session and text_id."""
+    def add(self, lines: pl.DataFrame, *, in_order: bool = True) -> None:
+        """Count the next lines.
+
+        Args:
+            lines: line_no, timestamp_utc, session and text_id.
+            in_order: what follows what counts too; a source has so many pairs that it is asked of sessions only.
+        """
         self._counts.append(_session_counts(lines))
         self._bursts.add(lines)
-        self._transitions.add(lines)
+        if in_order:
+            self._transitions.add(lines)
 
     def sessions(self) -> Sessions | None:
         """What was gathered; None where no line had a session."""
@@ -118,7 +125,7 @@ class SerialRunner:
                     reading.sessions_are_sources &= chunk.sessions is None
                     reading.n_lines += len(table)
                     _note_rejections(reading, table, str(path))
-                    sessions.add(table)
+                    sessions.add(table, in_order=not reading.sessions_are_sources)
                     if chunk.labels is not None and chunk.kinds is not None:
                         table = table.with_columns(chunk.labels.alias("label"), chunk.kinds.alias("kind"))
                     behind.put(table)

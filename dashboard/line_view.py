@@ -65,9 +65,8 @@ def detail_of(
 
 
 def session_size(reader: workbench.RunReader, session: str | None) -> list[tuple[str, str]]:
-    """The field that says how many lines a line's session has; none without one, or where sessions were not scored."""
-    n_lines = None if session is None else reader.session_lines(session)
-    return [] if n_lines is None else [("lines of this session", f"{n_lines:,}")]
+    """The field that says how many lines a line's session, or source, has; none without one."""
+    return [] if session is None else [("lines of this session", f"{reader.session_lines(session):,}")]
 
 
 def message_at(shown: str, line: dict[str, Any]) -> int:

@@ -321,13 +321,14 @@ def test_in_context_and_by_source(tmp_path: Path, model: str) -> None:
     plain = rows(tmp_path / "out.csv")
     assert {row["session"] for row in plain[30:]} == {"192.0.2.5"}
     assert "context" not in plain[0]
-    done("score", log, "--model", model, "--context", *outputs)
+    done("score", log, "--model", model, "--context", "--sessions", "source", *outputs)
+    assert [row["session"] for row in rows(tmp_path / "sources.csv")][-1] == "192.0.2.5"
+    done("score", log, "--model", model, "--context", *outputs[:2])
     found = rows(tmp_path / "out.csv")
     assert list(found[0])[-3:] == ["severity", "context", "reason"]
     assert [row["session"] for row in found] == [row["session"] for row in plain]
     assert all(float(row["score"]) > float(before["score"]) for row, before in zip(found[30:], plain[30:], strict=True))
     assert found[30]["reason"].startswith(f"{UNUSUAL_SOURCE}; ")
-    assert [row["session"] for row in rows(tmp_path / "sources.csv")][-1] == "192.0.2.5"
     measured = [json.loads(done("evaluate", log, "--model", model, *flag).stdout) for flag in ([], ["--context"])]
     assert [found["context"] for found in measured] == [False, True]
     assert measured[1]["pr_auc"] >= measured[0]["pr_auc"]

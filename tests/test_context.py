@@ -187,6 +187,18 @@ def test_a_line_alone_keeps_the_score_of_its_text(tmp_path: Path, model: str, li
     ]
 
 
+@pytest.mark.parametrize("with_model", [True, False])
+def test_sources_that_nobody_asked_for_are_no_sessions(
+    tmp_path: Path, model: str, lines: list[str], monkeypatch: pytest.MonkeyPatch, *, with_model: bool
+) -> None:
+    # Each is compared with all others: of a hundred thousand clients that would take hours.
+    monkeypatch.setattr("core.detector.SessionScorer", None)
+    info, found = scored(write_log(tmp_path / "new.log", lines), model if with_model else None, context=True)
+    assert info.session_threshold is None
+    assert found["context"].max() > 0
+    assert workbench.run(info.run_id).session_lines(NOISY) == len(PROBES) * 3
+
+
 def test_lines_without_a_source_have_no_context(tmp_path: Path, model: str) -> None:
     info, found = scored(write_log(tmp_path / "plain.log", ["disk full", "ERROR boom"]), model, context=True)
     assert set(found["context"]) == {0.0}

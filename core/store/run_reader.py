@@ -224,13 +224,9 @@ class RunReader(RunGroups, RunExport):
         )
         return frame.unique("text_id", keep="first", maintain_order=True) if by_message else frame
 
-    def session_lines(self, session: str) -> int | None:
-        """Lines of a session, blank ones left out; None where sessions were not scored."""
-        sessions = self._folder / "sessions.parquet"
-        if not sessions.exists():
-            return None
-        found = self._frame("SELECT n_lines FROM read_parquet(?) WHERE session = ?", [str(sessions), session])
-        return None if found.is_empty() else int(found["n_lines"][0])
+    def session_lines(self, session: str) -> int:
+        """Lines of a session or source, blank ones left out."""
+        return int(self._frame("SELECT count(text_id) AS n FROM lines WHERE session = ?", [session])["n"][0])
 
     def context(self, line_no: int, before: int = 4, after: int = 4) -> pl.DataFrame:
         """The lines around one, itself among them: line_no, raw, score, muted."""

@@ -70,11 +70,11 @@ def evaluate(
     check_labels(lines if given is None else given, reading.n_lines, str(labels_file or path))
     lines = lines.drop_nulls("label")
     if detector is None:
-        detector = fitted(reading, config, progress, on_itself=True)
+        detector = fitted(reading, config, progress, on_itself=True, of_sources=reading.sessions_are_sources)
     texts, threshold = detector.score(reading.texts, progress), detector.threshold_
     head = {"input": str(path), "model": model, "level": level, "seed": detector.config.seed, "context": context}
     if level == "session":
-        if reading.sessions is None:
+        if reading.sessions is None or reading.sessions_are_sources:
             raise InputError(f"{path}: no sessions; name them with --sessions REGEX or a session column")
         scored, own_threshold = detector.score_sessions(reading.sessions, texts)
         judged = lines.drop_nulls("session").group_by("session").agg(pl.col("label").max())

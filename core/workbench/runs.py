@@ -189,7 +189,7 @@ def score(
         reading = SerialRunner().read(paths, read, by_source=context, keep=writer.add_lines, progress=progress)
         refuse_empty(reading, paths)
         if detector is None:
-            detector = fitted(reading, config, progress, on_itself=True)
+            detector = fitted(reading, config, progress, on_itself=True, of_sources=reading.sessions_are_sources)
         cache = None if model is None else AnswerCache(model_folder(model), detector.precision_)
         texts = answered(detector, reading.texts, cache, progress)
         progress("storing the run", 0, 1)
@@ -197,7 +197,7 @@ def score(
         sessions = session_threshold = everyday = None
         if model is not None and detector.everyday_ is not None:
             everyday = detector.everyday_.expected(reading.format_counts, in_context=context)
-        if reading.sessions is not None:
+        if reading.sessions is not None and not reading.sessions_are_sources:
             sessions, session_threshold = detector.score_sessions(reading.sessions, texts)
         if context:
             progress("judging lines in context", 0, 1)
