@@ -135,6 +135,9 @@ def test_it_is_stored_with_the_bundle_and_damage_is_said_so(everyday: Everyday, 
     (tmp_path / "everyday" / "formats.json").write_text('["web"]')
     with pytest.raises(BundleError, match="out of range"):
         Everyday.load(tmp_path / "everyday")
+    Everyday(everyday.rows.with_columns(share=pl.lit(float("nan")))).save(tmp_path / "nan")
+    with pytest.raises(BundleError, match="out of range"):
+        Everyday.load(tmp_path / "nan")
     (tmp_path / "everyday" / "arrays.safetensors").write_bytes(b"cut")
     with pytest.raises(BundleError, match="train the model again"):
         Everyday.load(tmp_path / "everyday")

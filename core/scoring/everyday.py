@@ -61,7 +61,7 @@ class Everyday:
         shares = learnt.with_columns((pl.col("count") / pl.col("count").sum().over("format")).alias("share"))
         known = shares.filter(~stood_for)
         once = shares.filter(stood_for).group_by("format").agg(pl.col("share").sum().alias("once"))
-        unseen = held_back.join(once, on="format").with_columns(
+        unseen = held_back.join(once, on="format", maintain_order="left").with_columns(
             pl.lit(-1).alias("text"), (pl.col("once") / pl.len().over("format")).alias("share")
         )
         columns = "format", "text", "score", "share"
@@ -104,13 +104,14 @@ class Everyday:
         )
         # A text of so many expected lines is there at least once with this probability, if they come as they like
         # (Poisson); a line never seen is a message of its own.
-        new = pl.when(pl.col("text") < 0).then("lines").otherwise(0.0).alias("new")
         once = (1 - (-pl.col("lines")).exp()).alias("messages")
-        known = rows.filter(pl.col("text") >= 0).group_by("text", "score").agg(pl.col("lines").sum())
+        known = rows.filter(pl.col("text") >= 0)
+        known = known.group_by("text", "score", maintain_order=True).agg(pl.col("lines").sum())
         known = known.select("score", "lines", once, pl.lit(0.0).alias("new"))
-        unseen = rows.filter(pl.col("text") < 0).select("score", "lines", pl.col("lines").alias("messages"), new)
+        unseen = rows.filter(pl.col("text") < 0)
+        unseen = unseen.select("score", "lines", *(pl.col("lines").alias(name) for name in ("messages", "new")))
         found = pl.concat([known, unseen]).filter(pl.col("lines") > 0)
-        return found.group_by("score").sum().sort("score").select(*EVERYDAY_SCHEMA)
+        return found.group_by("score", maintain_order=True).sum().sort("score").select(*EVERYDAY_SCHEMA)
 
     def save(self, folder: Path) -> None:
         """Write the rows into a new folder."""
@@ -134,7 +135,7 @@ class Everyday:
             arrays = load_file(folder / ARRAYS_FILE)
             rows = pl.DataFrame({name: arrays[name] for name in _ROWS})
             in_range = pl.col("format").is_between(0, len(formats) - 1) & pl.col("score").is_between(0, 1)
-            sound = in_range & (pl.col("share") > 0) & pl.col(CONTEXT).is_between(0, 1)
+            sound = in_range & pl.col("share").is_between(0, 1, closed="right") & pl.col(CONTEXT).is_between(0, 1)
             if not all(isinstance(name, str) for name in formats) or not rows.select(sound.all()).item():
                 raise ValueError("a value is out of range")
             names = pl.Series(formats, dtype=pl.String).gather(rows["format"])

@@ -29,7 +29,7 @@ class ThresholdView {
       this.everydayMessagesAbove = linesAbove(data.everyday.messages);
     }
     this.total = this.above[0] + this.mutedAbove[0];
-    const highest = Math.max(data.scores.at(-1) ?? 1, data.own, data.value);
+    const highest = Math.max(data.scores.at(-1) ?? 1, data.own, data.value, data.everyday ? this.lowestWith(0) : 0);
     this.max = Math.min(1, Math.ceil(highest * 10 + 0.2) / 10);
     // Only the first value counts: afterwards the line is moved here, and an answer to an older release must not
     // pull it back.
