@@ -52,9 +52,11 @@ CANDIDATE_WEIGHTS = (0.0, 0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
 DESIGNS = "fused", "fused, classic only", "fused, random network"
 IN_CONTEXT = ", in context"
 HONEST_IN_CONTEXT = "fused, honest" + IN_CONTEXT
+SPREAD = "its seeds: highest less lowest"
 SHOWN = (
-    "fused" + IN_CONTEXT, HONEST_IN_CONTEXT, *(name + IN_CONTEXT for name in DESIGNS[1:]), "fused", "fused, honest",
-    *DESIGNS[1:], "best single", "rarity", "TF-IDF 1-NN, words and punctuation", "ceiling", "prevalence",
+    "fused" + IN_CONTEXT, SPREAD, HONEST_IN_CONTEXT, *(name + IN_CONTEXT for name in DESIGNS[1:]),
+    "fused", "fused, honest", *DESIGNS[1:], "best single", "rarity", "TF-IDF 1-NN, words and punctuation",
+    "ceiling", "prevalence",
 )  # fmt: skip
 AT_THRESHOLD = {"f1": "own F1", "best_f1": "best F1", "false_alarms_distinct": "false alarms"}
 
@@ -288,6 +290,11 @@ def mean(runs: list[dict[str, Any]], row: str, key: str) -> float | None:
     return float(np.mean(values)) if values else None
 
 
+def spread(runs: list[dict[str, Any]], row: str) -> float:
+    """Of PR-AUC over seeds: the highest less the lowest."""
+    return float(np.ptp([run["rows"][row]["pr_auc"] for run in runs]))
+
+
 def cell(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
@@ -305,12 +312,10 @@ def print_test(name: str, runs: list[dict[str, Any]]) -> None:
     )
     print("|---" * 8 + "|")
     for row in first["rows"]:
-        spread = np.ptp([run["rows"][row]["pr_auc"] for run in runs])
         keys = ("pr_auc_distinct", "f1", "best_f1", "false_alarms_distinct")
         print(
-            f"| {row} | {cell(mean(runs, row, 'roc_auc'))} | {cell(mean(runs, row, 'pr_auc'))} | {spread:.3f} | "
-            + " | ".join(cell(mean(runs, row, key)) for key in keys)
-            + " |"
+            f"| {row} | {cell(mean(runs, row, 'roc_auc'))} | {cell(mean(runs, row, 'pr_auc'))} | "
+            f"{spread(runs, row):.3f} | " + " | ".join(cell(mean(runs, row, key)) for key in keys) + " |"
         )
     low, high = mean(runs, "fused", "low"), mean(runs, "fused", "high")
     interval = "" if low is None else f"; fused PR-AUC 95% {low:.3f} to {high:.3f} by resampling texts"
@@ -356,6 +361,7 @@ def print_summary(everything: dict[str, list[dict[str, Any]]]) -> None:
     columns |= {
         title: {name: pr_auc for name, (pr_auc, _) in found.items()} for title, found in chosen.items() if found
     }
+    columns[SPREAD] = {name: spread(everything[name], "fused" + IN_CONTEXT) for name in names}
     columns["prevalence"] = {name: everything[name][0]["prevalence"] for name in names}
     at_threshold = {
         f"{title}: {told}": {name: mean(everything[name], row, key) for name in names}
