@@ -15,8 +15,8 @@ from core.cli import main
 from core.config import Config, ReadConfig
 from core.detector import LogDetector
 from core.drift import drift
-from core.errors import BundleError
-from core.scoring.everyday import Everyday, at_or_above, unforeseen
+from core.errors import BundleError, WorkbenchError
+from core.scoring.everyday import Everyday, at_or_above, lowest_threshold, unforeseen
 from core.tokenization.normalize import Normalizer, formats_of
 from tests.builders import access_log, write_log
 
@@ -206,6 +206,35 @@ def test_command_line_report_and_drift_say_the_same(tmp_path: Path, bundles: Pat
     everyday = reader.everyday()
     assert everyday is not None
     assert workbench.drift_of(info["run_id"]).n_new_expected == pytest.approx(everyday["new"].sum())
+
+
+def test_the_command_line_goes_where_so_many_false_alarms_are_to_be_expected(
+    tmp_path: Path, bundles: Path, monkeypatch
+) -> None:
+    monkeypatch.setenv("TINYLOGBERT_MODELS", str(bundles))
+    log, output = write_log(tmp_path / "new.log", access_log(200, 5, seed=1)[0]), tmp_path / "out.csv"
+    asked = ["score", str(log), "--json", "--output", str(output)]
+    said = CliRunner().invoke(main, [*asked, "--model", "base", "--false-alarms", "8"], catch_exceptions=False)
+    found = json.loads(said.stdout)
+    reader = workbench.run(found["run_id"])
+    below = workbench.false_alarms_to_expect(reader, found["threshold"] - 1e-4)
+    assert below is not None
+    assert found["false_alarms_to_expect"]["lines"] < 8.5 <= below["lines"], "the lowest with so few"
+    assert workbench.threshold(found["run_id"]) == found["threshold"] < reader.info.threshold
+    assert pl.read_csv(output)["is_anomaly"].sum() == found["n_flagged"] == reader.flagged(found["threshold"])
+    refused = CliRunner().invoke(main, [*asked, "--quick", "--false-alarms", "8"])
+    assert (refused.exit_code, "needs --model" in refused.stderr) == (2, True)
+    itself = workbench.score([log], None, workbench.quick(Config()))
+    with pytest.raises(WorkbenchError, match="train one on normal lines"):
+        workbench.threshold_for_false_alarms(workbench.run(itself.run_id), 8)
+
+
+def test_the_lowest_threshold_by_hand(everyday: Everyday) -> None:
+    found = everyday.expected({"web": 20}, in_context=False)  # 12 lines of 0.1, 4 of 0.3, 3 of 0.4, 1 of 0.8
+    assert found is not None
+    assert [lowest_threshold(found, most) for most in (0, 1, 3.6, 4, 8, 19, 20)] == [
+        0.8001, 0.4001, 0.3001, 0.3001, 0.1001, 0.1001, 0.0001,
+    ]  # fmt: skip
 
 
 def test_a_bundle_says_what_share_of_messages_its_threshold_flags(bundles: Path, monkeypatch) -> None:

@@ -114,6 +114,12 @@ def train(logs: tuple[str, ...], name: str, as_json: bool, **options: Any) -> No
 @click.option("--model", help="Name or folder of a model; without one, fit on the LOGs themselves.")
 @click.option("--output", type=click.Path(path_type=Path), help="OUT.csv, .jsonl or .parquet; a row a physical line.")
 @click.option("--session-output", type=click.Path(path_type=Path), help="The same with a row a session.")
+@click.option(
+    "--false-alarms",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Flag from where at most N everyday lines would be flagged of a log this long; needs --model.",
+)
 @_in_context
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 @_reading_options
@@ -122,6 +128,7 @@ def score(
     model: str | None,
     output: Path | None,
     session_output: Path | None,
+    false_alarms: int | None,
     context: bool,
     as_json: bool,
     **options: Any,
@@ -130,21 +137,28 @@ def score(
     from core import workbench
 
     _refuse_fit_options(model, options)
+    if false_alarms is not None and model is None:
+        raise click.UsageError("--false-alarms needs --model: the LOGs themselves do not say what is everyday")
     workbench.check_outputs(output, session_output, inputs=logs)
     info = workbench.score(logs, model, _config(options), progress=progress_line(), context=context)
     reader = workbench.run(info.run_id)
+    threshold = info.threshold
+    if false_alarms is not None:
+        threshold = workbench.threshold_for_false_alarms(reader, false_alarms)
+        workbench.set_threshold(info.run_id, threshold)
     if output:
-        reader.export(output)
+        reader.export(output, threshold)
     if session_output:
         reader.export_sessions(session_output)
-    flagged, expected = reader.flagged(info.threshold), workbench.false_alarms_to_expect(reader, info.threshold)
+    flagged, expected = reader.flagged(threshold), workbench.false_alarms_to_expect(reader, threshold)
     if as_json:
         rounded = expected and {name: round(value, 1) for name, value in expected.items()}
-        print_json({**dataclasses.asdict(info), "n_flagged": flagged, "false_alarms_to_expect": rounded})
+        in_force = {"threshold": threshold, "n_flagged": flagged, "false_alarms_to_expect": rounded}
+        print_json({**dataclasses.asdict(info), **in_force})
         return
     say(
         f"{printable(info.name)}: {info.n_lines:,} lines, {info.n_texts:,} distinct texts, {flagged:,} flagged "
-        f"({flagged / info.n_lines:.2%}) at {info.threshold:.4f}; {info.seconds:.1f} s; run {info.run_id}"
+        f"({flagged / info.n_lines:.2%}) at {threshold:.4f}; {info.seconds:.1f} s; run {info.run_id}"
     )
     if expected is not None:
         say(

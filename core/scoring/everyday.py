@@ -25,6 +25,7 @@ from scipy.special import pdtrc
 from core.errors import BundleError
 from core.records import EVERYDAY_SCHEMA
 from core.scoring.context import CONTEXT, raised
+from core.scoring.fusion import SCORE_DECIMALS
 
 FORMATS_FILE = "formats.json"
 ARRAYS_FILE = "arrays.safetensors"
@@ -173,3 +174,19 @@ def at_or_above(expected: pl.DataFrame, threshold: float) -> dict[str, float]:
     """
     found: dict[str, float] = expected.filter(pl.col("score") >= threshold).sum().drop("score").row(0, named=True)
     return found
+
+
+def lowest_threshold(expected: pl.DataFrame, most_lines: float) -> float:
+    """The lowest threshold that flags no more everyday lines than this, to the nearest whole line.
+
+    Args:
+        expected: records.EVERYDAY_SCHEMA.
+        most_lines: 0 or more.
+
+    Returns:
+        Above 0, up to 1.
+    """
+    above = expected["lines"].reverse().cum_sum().reverse()
+    too_many = expected.filter(above >= most_lines + 0.5)["score"]
+    lowest = 10.0**-SCORE_DECIMALS
+    return lowest if too_many.is_empty() else min(round(float(too_many[-1]) + lowest, SCORE_DECIMALS), 1.0)

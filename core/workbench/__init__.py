@@ -80,6 +80,7 @@ from core.workbench.runs import (
     score,
     set_threshold,
     threshold,
+    threshold_for_false_alarms,
     threshold_history,
     thresholds,
 )
@@ -210,6 +211,7 @@ __all__ = [
     "teach_verdicts",
     "telling_messages",
     "threshold",
+    "threshold_for_false_alarms",
     "threshold_history",
     "thresholds",
     "train",

@@ -21,7 +21,7 @@ from core.errors import WorkbenchError
 from core.records import Progress, no_progress
 from core.runner import Reading, SerialRunner
 from core.scoring.context import InContext
-from core.scoring.everyday import at_or_above, unforeseen
+from core.scoring.everyday import at_or_above, lowest_threshold, unforeseen
 from core.scoring.neighbours import MOST_TEXTS
 from core.scoring.novelty import NEVER_SEEN, NoveltyScorer
 from core.store import AnswerCache, RunInfo, RunReader, RunWriter, Store, new_run_id
@@ -95,6 +95,21 @@ def false_alarms_to_expect(reader: RunReader, threshold: float) -> dict[str, flo
     """
     everyday = reader.everyday()
     return None if everyday is None else at_or_above(everyday, threshold)
+
+
+def threshold_for_false_alarms(reader: RunReader, most_lines: float) -> float:
+    """The lowest threshold with at most so many false alarms to expect.
+
+    Raises:
+        WorkbenchError: nobody knows what everyday lines score.
+    """
+    everyday = reader.everyday()
+    if everyday is None:
+        raise WorkbenchError(
+            f"run {reader.info.run_id}: its model does not know what everyday lines of these formats score, so no "
+            "false alarms can be foreseen; train one on normal lines of this system"
+        )
+    return lowest_threshold(everyday, most_lines)
 
 
 def set_threshold(run_id: str, value: float) -> None:
