@@ -392,6 +392,12 @@ def print_summary(everything: dict[str, list[dict[str, Any]]]) -> None:
         own, best = (at_threshold[f"{title}: {told}"] for told in ("own F1", "best F1"))
         print(f"\nmedian of own to best F1, {title}: {np.median([own[name] / best[name] for name in names]):.2f}")
     table("PR-AUC, all", columns)
+    for title, key in (("in context", "candidates_in_context"), ("alone", "candidates")):
+        of_family = [
+            np.mean([run[key] for name in kept for run in everything[name]], axis=0) for kept in families.values()
+        ]
+        best = np.mean([values.max() for values in of_family])
+        print(f"\nmacro of the weights that were best for each family, by its own labels, {title}: {best:.3f}")
     given = candidates(list(Config().scoring.weights))
     for title, found in chosen.items():
         for family, kept in families.items():
