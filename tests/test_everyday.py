@@ -255,7 +255,20 @@ def test_a_bundle_says_what_share_of_messages_its_threshold_flags(bundles: Path,
 def test_a_log_whose_ordinary_lines_have_changed_says_so(tmp_path: Path, bundles: Path, monkeypatch) -> None:
     monkeypatch.setenv("TINYLOGBERT_MODELS", str(bundles))
     lines = access_log(400, seed=2)[0]
-    places = "amber birch cedar delta ember fjord grove haven inlet jetty knoll ledge marsh north ocean pearl".split()
+    places = [
+        "amber",
+        "birch",
+        "cedar",
+        "delta",
+        "ember",
+        "fjord",
+        "grove",
+        "haven",
+        "inlet",
+        "jetty",
+        "knoll",
+        "ledge",
+    ]
     moved = [line.replace("/static/", f"/{places[no % len(places)]}/") for no, line in enumerate(lines)]
     usual = workbench.score([write_log(tmp_path / "usual.log", lines)], "base")
     assert not [note for note in usual.notes if "has changed" in note]
