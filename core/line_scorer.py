@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from core.bundles import load_model
 from core.errors import InputError
 from core.records import Decision, Explanation
-from core.tokenization.headers import FORMATS
+from core.tokenization.formats import FORMATS
 
 _Text = tuple[str, str]  # normalized text and level class
 _Found = TypeVar("_Found")

@@ -10,7 +10,8 @@ import polars as pl
 
 from core.config import ReadConfig
 from core.ingest.files import read_chunks
-from core.tokenization.headers import CONTAINERS, FORMATS, parse
+from core.tokenization.formats import CONTAINERS, FORMATS
+from core.tokenization.headers import parse
 from core.tokenization.normalize import Normalizer
 
 SAMPLE_LINES = 1_000  # read to tell the format

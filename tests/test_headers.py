@@ -4,7 +4,8 @@ import polars as pl
 import pytest
 
 from core.config import ReadConfig
-from core.tokenization.headers import FORMATS, decode_escapes
+from core.tokenization.formats import FORMATS
+from core.tokenization.headers import decode_escapes
 from core.tokenization.normalize import Normalizer
 
 # name, line, (timestamp_utc, level, host, component, normalized text)

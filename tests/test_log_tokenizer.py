@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.config import ReadConfig
-from core.tokenization import headers
+from core.tokenization.formats import FORMATS
 from core.tokenization.log_tokenizer import LogTokenizer, physical_line
 from core.tokenization.normalize import Normalizer
 from tests.test_headers import CASES
 from tests.test_normalize import FRAGMENT, PHYSICAL
 
-EXAMPLES = [line for _, line, _ in CASES] + [form.example for form in headers.FORMATS if form.example]
+EXAMPLES = [line for _, line, _ in CASES] + [form.example for form in FORMATS if form.example]
 AUTO = LogTokenizer(ReadConfig(year=2020))  # keeps its skeletons from one example to the next, as a server does
 
 

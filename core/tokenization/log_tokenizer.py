@@ -18,7 +18,7 @@ import polars as pl
 from core.config import ReadConfig
 from core.errors import BundleError
 from core.records import LogRecord
-from core.tokenization import headers
+from core.tokenization import formats, headers
 from core.tokenization.normalize import LEVEL_CLASS_OF_WORD, MAX_TEXT_CHARS, Normalizer, unwrap_json
 from core.tokenization.skeletons import FOLDED, read_skeletons
 
@@ -76,7 +76,7 @@ class LogTokenizer:
         skeleton = self._skeleton(line.translate(FOLDED))
         level = skeleton.level
         if skeleton.priority is not None:
-            level = headers.LEVEL_OF_SEVERITY[int(line[skeleton.priority]) % 8].upper()
+            level = formats.LEVEL_OF_SEVERITY[int(line[skeleton.priority]) % 8].upper()
         if json_level is not None:
             level = json_level.upper()
         text = skeleton.text if skeleton.status is None else f"{skeleton.text} {line[skeleton.status][0]}xx"

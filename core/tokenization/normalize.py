@@ -15,7 +15,7 @@ import polars as pl
 from core.config import ReadConfig
 from core.errors import WorkbenchError
 from core.records import LEVEL_CLASSES, LOG_TABLE_SCHEMA, TEXTS_SCHEMA
-from core.tokenization import headers
+from core.tokenization import formats, headers
 from core.tokenization.skeletons import Facts, Skeletons, fold_digits
 from core.tokenization.sources import SOURCE, Sources
 from core.tokenization.timestamps import TimestampReader
@@ -41,7 +41,7 @@ def unwrap_json(lines: pl.DataFrame, config: ReadConfig) -> pl.DataFrame:
             lines = lines.with_columns(pl.lit("not a JSON object; read as text").alias("rejection"))
         return lines
     raw = pl.when(is_json).then(pl.col("raw"))
-    fields = dict(headers.JSON_FIELDS)
+    fields = dict(formats.JSON_FIELDS)
     if config.message_field:
         fields["message"] = (config.message_field,)
     found = lines.select(
@@ -89,7 +89,7 @@ class Normalizer:
     format_counts: dict[str, int] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        known_formats = {form.name for form in headers.FORMATS} | set(headers.CONTAINERS) | {"auto"}
+        known_formats = {form.name for form in formats.FORMATS} | set(formats.CONTAINERS) | {"auto"}
         if self.config.format not in known_formats:
             raise WorkbenchError(
                 f"format {self.config.format!r} is not known; known: {', '.join(sorted(known_formats))}"
@@ -190,7 +190,7 @@ class Normalizer:
         prioritized = np.flatnonzero(facts["priority_at"] >= 0)
         if len(prioritized):
             severity = _cut(line, facts, "priority", prioritized).cast(pl.Int64).to_numpy() % 8
-            by_severity = np.array([self._skeletons.number_of_name(name.upper()) for name in headers.LEVEL_OF_SEVERITY])
+            by_severity = np.array([self._skeletons.number_of_name(name.upper()) for name in formats.LEVEL_OF_SEVERITY])
             numbers[prioritized] = by_severity[severity]
         if json_level.null_count() < len(json_level):
             said = json_level.str.to_uppercase()
@@ -271,10 +271,10 @@ class Normalizer:
 
 
 # Android's letters and the numbers of JSON loggers, as a reader would say them.
-_SPELLED_OUT = {word: name.upper() for word, name in headers.LEVEL_OF_WORD.items() if len(word) < 3}
+_SPELLED_OUT = {word: name.upper() for word, name in formats.LEVEL_OF_WORD.items() if len(word) < 3}
 _STATUSES = 11  # the first digit of an HTTP status, or none
 _NO_STATUS = _STATUSES - 1
-LEVEL_CLASS_OF_WORD = headers.LEVEL_OF_WORD | {name.upper(): name for name in LEVEL_CLASSES if name}
+LEVEL_CLASS_OF_WORD = formats.LEVEL_OF_WORD | {name.upper(): name for name in LEVEL_CLASSES if name}
 
 
 def _check_field(name: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from core.tokenization import headers
+from core.tokenization.formats import FORMATS
 
 SOURCE = "source"
 """The word that asks for sessions by source, in place of a regular expression."""
@@ -25,7 +25,7 @@ _ADDRESS = (
     rf"(?:^|[^0-9A-Za-z.:_])(?:(?:::[Ff]{{4}}:)?({_IPV4})(?:$|[^0-9A-Za-z._]|\.(?:$|[^0-9]))"
     rf"|({_IPV6})(?:$|[^0-9A-Za-z:_]))"
 )
-_REQUESTS = tuple({form.name for form in headers.FORMATS if form.request})
+_REQUESTS = tuple({form.name for form in FORMATS if form.request})
 
 _NAME = r"([^\s:()\[\]]+)"
 _LOGIN = rf"^Accepted \S+ for {_NAME} from "  # sshd
