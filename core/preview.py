@@ -15,6 +15,7 @@ from core.tokenization.headers import parse
 from core.tokenization.normalize import Normalizer
 
 SAMPLE_LINES = 1_000  # read to tell the format
+_WITHOUT_YEAR = {"syslog": "RFC 3164 syslog", "klog": "klog"}
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,9 @@ def preview(path: Path, read: ReadConfig | None = None, n: int = 20) -> Preview:
         notes.append(f"{rejected:,} of the first {sample:,} lines were not read as their format says")
     if rows["timestamp_utc"].null_count() == len(rows):
         notes.append("no timestamps were found: alerts will be counted per 10,000 lines instead of per day")
-    elif {"syslog"} & set(shares):
+    elif without_year := [said for name, said in _WITHOUT_YEAR.items() if name in shares]:
         year = rows["timestamp_utc"].drop_nulls()[0].year
-        notes.append(f"RFC 3164 syslog writes no year and no zone: read as {year} in {read.timezone}")
+        notes.append(f"{without_year[0]} writes no year and no zone: read as {year} in {read.timezone}")
     if {"bgl", "thunderbird"} & set(shares):
         notes.append("a label column in front of the line, where there is one, is left out of the text")
     return Preview(next(iter(shares), "plain"), shares, rows.head(n), texts, notes, Path(path).stat().st_size)

@@ -114,9 +114,175 @@ CASES = [
         ("2023-10-27T16:13:52.938000", "INFO", None, "o.a.i.Config:105", "start to read file path"),
     ),
     (
-        "app",
+        "apache_error",
         "[Sun Dec 04 04:47:44 2005] [error] [client 203.0.113.7] Directory index forbidden: /var/www/html/",
-        ("2005-12-04T04:47:44", "ERROR", None, None, "directory index forbidden: path"),
+        ("2005-12-04T04:47:44", "ERROR", "203.0.113.7", None, "directory index forbidden: path"),
+    ),
+    (
+        "apache_error",
+        "[Tue Oct 10 08:02:30.123456 2023] [core:error] [pid 9:tid 12] [client 203.0.113.7:4711] AH00126: Invalid URI",
+        ("2023-10-10T08:02:30.123456", "ERROR", "203.0.113.7", "core", "ah0: invalid uri"),
+    ),
+    (
+        "apache_error",  # of the server's own, by no client
+        "[Tue Oct 10 08:02:30.123456 2023] [mpm_event:notice] [pid 9:tid 12] AH00489: Apache/2.4.57 configured",
+        ("2023-10-10T08:02:30.123456", "NOTICE", None, "mpm_event", "ah0: apache/num configured"),
+    ),
+    (
+        "access",  # uvicorn
+        'INFO:     203.0.113.7:51234 - "GET /a?id=7 HTTP/1.1" 200 OK',
+        (None, None, "203.0.113.7", None, "get /a?id=num 2xx"),
+    ),
+    (
+        "squid",
+        "1700000000.123     45 203.0.113.7 TCP_DENIED/403 3900 CONNECT mail.example:25 - HIER_NONE/- text/html",
+        ("2023-11-14T22:13:20.123000", None, "203.0.113.7", None, "tcp_denied connect mail.example:num 4xx"),
+    ),
+    (
+        "iis",
+        "2023-10-10 08:02:30 10.0.0.2 GET /a.aspx id=7 443 - 203.0.113.7 Mozilla/5.0+(Windows+NT+10.0) - 200 0 0 15",
+        ("2023-10-10T08:02:30", None, "203.0.113.7", None, "get /a.aspx id=num mozilla 2xx"),
+    ),
+    (
+        "iis",  # no query, a referer, and an agent that no client writes
+        "2023-10-10 08:02:30 10.0.0.2 POST /a.aspx - 443 bob 203.0.113.7 ${jndi:ldap://a} http://b.example/ 500 0 0 1",
+        ("2023-10-10T08:02:30", None, "203.0.113.7", None, "post /a.aspx ${jndi:ldap://a} 5xx"),
+    ),
+    (
+        "elb",
+        "https 2023-10-10T08:02:30.123456Z app/shop/50dc 203.0.113.7:2817 10.0.0.1:80 0.0 0.001 0.0 502 - 34 366 "
+        '"GET https://shop.example:443/a?id=7 HTTP/1.1" "curl/8.1" - -',
+        ("2023-10-10T08:02:30.123456", None, "203.0.113.7", None, "get https://shop.example:num/a?id=num curl 5xx"),
+    ),
+    (
+        "envoy",
+        '[2023-10-10T08:02:30.123Z] "GET /api/7 HTTP/2" 503 UF 0 91 3 - "203.0.113.7, 10.0.0.1" "curl/8" "5d" "s" "-"',
+        ("2023-10-10T08:02:30.123000", None, "203.0.113.7", None, "get /api/num uf 5xx"),
+    ),
+    (
+        "audit",
+        "node=web1 type=USER_LOGIN msg=audit(1700000000.123:456): pid=9 msg='op=login addr=203.0.113.7 res=failed'",
+        ("2023-11-14T22:13:20.123000", None, "web1", "USER_LOGIN", "pid=num msg='op=login addr=ip res=failed'"),
+    ),
+    (
+        "zeek",  # the connection's id would make each line a message of its own
+        "1700000000.123456\tCXWv6p3arKYeMETxOg\t203.0.113.7\t40112\t192.0.2.9\t22\ttcp\tssh\t1.2\tSF",
+        ("2023-11-14T22:13:20.123456", None, None, None, "ip num ip num tcp ssh num sf"),
+    ),
+    (
+        "cisco",
+        "<164>Oct 10 2023 08:02:30 fw1 : %ASA-4-106023: Deny tcp src outside:203.0.113.7/4711 dst inside:192.0.2.9/22",
+        ("2023-10-10T08:02:30", "WARNING", "fw1", "ASA", "num: deny tcp src outside:ip/num dst inside:ip/num"),
+    ),
+    (
+        "cisco",
+        "Oct 10 08:02:30 sw1 4711: %LINK-3-UPDOWN: Interface Gi0/1, changed state to down",
+        ("2020-10-10T08:02:30", "ERROR", "sw1", "LINK", "updown: interface gi0/num, changed state to down"),
+    ),
+    (
+        "postgres",
+        '2023-10-10 08:02:30.123 CEST [4711] app@shop FATAL:  password authentication failed for user "app"',
+        ("2023-10-10T08:02:30.123000", "FATAL", None, None, 'password authentication failed for user "app"'),
+    ),
+    (
+        "postgres",
+        "2023-10-10 08:02:30.123 UTC [4711] LOG:  checkpoint starting: time",
+        ("2023-10-10T08:02:30.123000", "LOG", None, None, "checkpoint starting: time"),
+    ),
+    (
+        "mysql",
+        "2023-10-10T08:02:30.123456Z 7 [Warning] [MY-010055] [Server] IP address '203.0.113.7' could not be resolved",
+        ("2023-10-10T08:02:30.123456", "WARNING", None, None, "ip address 'ip' could not be resolved"),
+    ),
+    (
+        "redis",
+        "9:M 10 Oct 2023 08:02:30.123 # Connection with replica 203.0.113.7:6379 lost.",
+        ("2023-10-10T08:02:30.123000", "WARNING", None, None, "connection with replica ip lost."),
+    ),
+    (
+        "klog",
+        "E1010 08:02:30.123456       1 reflector.go:126] Failed to list pods: connection refused",
+        ("2020-10-10T08:02:30.123456", "ERROR", None, "reflector.go:126", "failed to list pods: connection refused"),
+    ),
+    (
+        "klog",
+        "W20231010 08:02:30.123456  4711 foo.cc:12] slow",
+        ("2023-10-10T08:02:30.123456", "WARNING", None, "foo.cc:12", "slow"),
+    ),
+    (
+        "ruby",
+        "E, [2023-10-10T08:02:30.123456 #4711] ERROR -- shop: order 7 failed",
+        ("2023-10-10T08:02:30.123456", "ERROR", None, "shop", "order num failed"),
+    ),
+    (
+        "logfmt",
+        'time="2023-10-10T08:02:30Z" level=error msg="failed to list pods" namespace=shop',
+        ("2023-10-10T08:02:30", "ERROR", None, None, 'msg="failed to list pods" namespace=shop'),
+    ),
+    (
+        "logfmt",
+        'ts=2023-10-10T08:02:30.5Z caller=main.go:12 level=warn component=api msg="slow"',
+        ("2023-10-10T08:02:30.500000", "WARN", None, None, 'component=api msg="slow"'),
+    ),
+    (
+        "logfmt",
+        'logger=sqlstore t=2023-10-10T08:02:30.5Z level=info msg="connected"',
+        ("2023-10-10T08:02:30.500000", "INFO", None, "sqlstore", 'msg="connected"'),
+    ),
+    ("logfmt", 'level=info ts=2023-10-10T08:02:30Z msg="up"', ("2023-10-10T08:02:30", "INFO", None, None, 'msg="up"')),
+    ("logfmt", 'level=error msg="down"', (None, "ERROR", None, None, 'msg="down"')),
+    (
+        "cri",
+        "2023-10-10T08:02:30.123456789Z stderr F order 7 failed",
+        ("2023-10-10T08:02:30.123456", None, None, None, "order num failed"),
+    ),
+    ("dmesg", "[12345.678901] usb 1-1: reset", (None, None, None, None, "usb num-num: reset")),
+    (
+        "app",  # Spring Boot
+        "2023-10-10T08:02:30.123+02:00  WARN 4711 --- [nio-8080-exec-1] c.a.Shop                 : order 7 failed",
+        ("2023-10-10T06:02:30.123000", "WARN", None, "c.a.Shop", "order num failed"),
+    ),
+    ("app", "08:02:30.123 [main] ERROR c.a.Shop - failed", (None, "ERROR", None, "c.a.Shop", "failed")),  # Logback
+    (
+        "app",  # Tomcat
+        "10-Oct-2023 08:02:30.123 SEVERE [main] org.apache.Foo.bar failed",
+        ("2023-10-10T08:02:30.123000", "SEVERE", None, None, "org.apache.foo.bar failed"),
+    ),
+    (
+        "app",  # Python
+        "2023-10-10 08:02:30,123 - root - ERROR - order 7 failed",
+        ("2023-10-10T08:02:30.123000", "ERROR", None, "root", "order num failed"),
+    ),
+    ("app", "ERROR:shop.orders:order 7 failed", (None, "ERROR", None, "shop.orders", "order num failed")),
+    (
+        "app",
+        "2023-10-10 08:02:30,123 fail2ban.actions        [4711]: NOTICE  [sshd] Ban 203.0.113.7",
+        ("2023-10-10T08:02:30.123000", "NOTICE", None, "fail2ban.actions", "[sshd] ban ip"),
+    ),
+    (
+        "app",  # Laravel
+        "[2023-10-10 08:02:30] production.ERROR: order failed",
+        ("2023-10-10T08:02:30", "ERROR", None, "production", "order failed"),
+    ),
+    (
+        "app",  # Loguru
+        "2023-10-10 08:02:30.123 | WARNING  | __main__:order:12 - order failed",
+        ("2023-10-10T08:02:30.123000", "WARNING", None, "__main__:order:12", "order failed"),
+    ),
+    (
+        "app",  # gunicorn: a space before the zone
+        "[2023-10-10 08:02:30 +0200] [4711] [ERROR] Worker timeout",
+        ("2023-10-10T06:02:30", "ERROR", None, None, "worker timeout"),
+    ),
+    (
+        "app",  # Elasticsearch
+        "[2023-10-10T08:02:30,123][WARN ][o.e.c.r.DiskThreshold] [node-1] low disk",
+        ("2023-10-10T08:02:30.123000", "WARN", None, None, "low disk"),
+    ),
+    (
+        "app",  # Rust's tracing; what has two colons is no address
+        "2023-10-10T08:02:30.123Z  INFO app::db: from app::db2",
+        ("2023-10-10T08:02:30.123000", "INFO", None, "app::db", "from app::db0"),
     ),
     (
         "app",
@@ -136,6 +302,23 @@ CASES = [
         ("2023-10-10T06:02:30", "WARN", None, None, "disk num full"),
     ),
     ("plain", '{"level": 50, "message": "pino says"}', (None, "ERROR", None, None, "pino says")),
+    (
+        "plain",  # MongoDB
+        '{"t":{"$date":"2023-10-10T08:02:30.5+00:00"},"s":"E","c":"NETWORK","msg":"Connection ended"}',
+        ("2023-10-10T08:02:30.500000", "ERROR", None, "NETWORK", "connection ended"),
+    ),
+    (
+        "plain",  # journalctl --output json
+        '{"__REALTIME_TIMESTAMP":"1700000000500000","PRIORITY":"3","_HOSTNAME":"web1","SYSLOG_IDENTIFIER":"sshd",'
+        '"MESSAGE":"Failed password"}',
+        ("2023-11-14T22:13:20.500000", "ERROR", "web1", "sshd", "failed password"),
+    ),
+    (
+        "plain",  # Elastic Common Schema
+        '{"@timestamp":"2023-10-10T08:02:30Z","log":{"level":"error"},"host":{"name":"web1"},"service":{"name":"shop"},'
+        '"message":"order failed"}',
+        ("2023-10-10T08:02:30", "ERROR", "web1", "shop", "order failed"),
+    ),
 ]
 
 

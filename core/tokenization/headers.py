@@ -17,7 +17,7 @@ import polars as pl
 from core.tokenization.formats import FORMATS, METHOD, MONTH, Format
 
 # Polars keeps the last 32 compiled patterns. A format at a time, a single line would compile most of them anew.
-_FORMATS_AT_ONCE = 6
+_FORMATS_AT_ONCE = 12
 
 # Where a field lies: `<field>_at` and `<field>_length`, in characters, null where the format has none.
 PLACED = ("timestamp", "host", "component", "status", "priority", "pid")

@@ -25,7 +25,7 @@ _ADDRESS = (
     rf"(?:^|[^0-9A-Za-z.:_])(?:(?:::[Ff]{{4}}:)?({_IPV4})(?:$|[^0-9A-Za-z._]|\.(?:$|[^0-9]))"
     rf"|({_IPV6})(?:$|[^0-9A-Za-z:_]))"
 )
-_REQUESTS = tuple({form.name for form in FORMATS if form.request})
+_OF_CLIENTS = tuple({form.name for form in FORMATS if form.request or form.client})
 
 _NAME = r"([^\s:()\[\]]+)"
 _LOGIN = rf"^Accepted \S+ for {_NAME} from "  # sshd
@@ -63,7 +63,7 @@ class Sources:
             before, else what it has later in this chunk, else host and process, as in "web1 sshd[8334]". sudo often
             names no pid: its lines without a user are taken for those of the user whom it named last. Null elsewhere.
         """
-        is_request = pl.col("format").is_in(_REQUESTS)
+        is_request = pl.col("format").is_in(_OF_CLIENTS)
         message = pl.when(~is_request).then(pl.col("line").str.slice(pl.col("message_at")))
         groups = message.str.extract_groups(_ADDRESS)
         of_su = pl.when(pl.col("component").is_in(["sudo", "su"])).then(message)

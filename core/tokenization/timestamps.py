@@ -20,9 +20,14 @@ PATTERNS = {
     "hdfs": "%y%m%d %H%M%S",
     "syslog": "%Y %b %d %H:%M:%S",
     "month_day": "%Y %m-%d %H:%M:%S%.f",
+    "month_day_year": "%b %d %Y %H:%M:%S",
+    "day_month_year": "%d %b %Y %H:%M:%S%.f",
+    "glog": "%Y %m%d %H:%M:%S%.f",
+    "glog_year": "%Y%m%d %H:%M:%S%.f",
     "epoch": "",
 }
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+_WITHOUT_YEAR = ("syslog", "month_day", "glog")
 _ZONE = r"(Z|[+-][0-9]{2}:?[0-9]{2})$"
 
 
@@ -87,10 +92,12 @@ class TimestampReader:
         if kind == "iso":
             zoned = text.str.contains(_ZONE).any()
             time = clean.str.slice(11)
-            clean = clean.str.slice(0, 10) + " " + (time.str.replace(_ZONE, "") if zoned else time)
+            clean = clean.str.slice(0, 10) + " " + (time.str.replace(f" ?{_ZONE}", "") if zoned else time)
         elif kind == "ctime":
             clean = clean.str.replace(r"^[A-Z][a-z]{2} ", "")  # the day of the week
-        elif kind in ("syslog", "month_day"):
+        elif kind == "day_month_year":
+            clean = clean.str.replace_all("-", " ", literal=True)
+        elif kind in _WITHOUT_YEAR:
             clean = pl.lit(self._years(text, kind)) + " " + clean
         local = clean.str.to_datetime(PATTERNS[kind], strict=False, time_unit="us")
         utc = local
@@ -113,7 +120,7 @@ class TimestampReader:
             first_day = text[0][4:6]
         else:
             months = text.str.slice(0, 2).cast(pl.Int64, strict=False)
-            first_day = text[0][3:5]
+            first_day = text[0][2:5].strip("- ")
         months = months.fill_null(strategy="forward").fill_null(strategy="backward").fill_null(1)
         first = int(months[0])
         if self.year is None:
