@@ -98,6 +98,14 @@ def _neighbours(points: np.ndarray, n_neighbours: int, progress: Progress) -> tu
     return rows, distances
 
 
+_BAR: dict[str, Any] = {
+    "disable": False,
+    "bar_format": "{n}/{total}",
+    "mininterval": 0,
+    "miniters": 25,
+}  # by epochs, not by time
+
+
 def _umap(points: np.ndarray, start: np.ndarray, seed: int, progress: Progress) -> np.ndarray:
     """UMAP in one thread, as more would make it depend on chance."""
     progress("loading UMAP", 0, 1)
@@ -124,7 +132,7 @@ def _umap(points: np.ndarray, start: np.ndarray, seed: int, progress: Progress) 
                 n_jobs=1,
                 precomputed_knn=near,
                 force_approximation_algorithm=True,  # else few points are compared anew
-                tqdm_kwds={"disable": False, "file": _Epochs(progress), "bar_format": "{n}/{total}"},
+                tqdm_kwds=_BAR | {"file": _Epochs(progress)},
             ).fit_transform(points)
         )
 
