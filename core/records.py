@@ -32,7 +32,7 @@ def no_measure(name: str, step: int, value: float) -> None:
 
 LOG_TABLE_SCHEMA = {
     "line_no": pl.Int64,  # from 1; every physical line, blank and rejected ones too
-    "timestamp_utc": pl.Datetime("us"),  # null where the line has none
+    "timestamp_utc": pl.Datetime("us"),  # its own, or that of the line it goes on with; null where there is none
     "level": pl.String,  # as written, upper case; null where the line has none
     "host": pl.String,
     "component": pl.String,

@@ -116,6 +116,7 @@ class SerialRunner:
         for path in paths:
             if normalizer is None:
                 normalizer = Normalizer(config, reference_utc=_written(path), by_source=by_source)
+            normalizer.begin_file()
             told: list[tuple[str, int, int]] = []
             chunks = read_chunks(path, config, with_labels=with_labels, progress=lambda *at, told=told: told.append(at))
             reading.first_line_nos.append(reading.n_lines + 1)

@@ -16,6 +16,7 @@ from core.config import ReadConfig
 from core.errors import WorkbenchError
 from core.records import LEVEL_CLASSES, LOG_TABLE_SCHEMA, TEXTS_SCHEMA
 from core.tokenization import formats, headers
+from core.tokenization.events import Events
 from core.tokenization.skeletons import Facts, Skeletons, fold_digits
 from core.tokenization.sources import SOURCE, Sources
 from core.tokenization.timestamps import TimestampReader
@@ -75,7 +76,8 @@ def formats_of(lines: pl.Series, config: ReadConfig) -> pl.Series:
 class Normalizer:
     """Turns chunks of lines into a LogTable and gathers the distinct texts.
 
-    A line's text depends on the line alone. Memory grows with the distinct texts; skeletons are a bounded cache.
+    A line's text depends on the line alone; its time may be that of the line it goes on with (events.py). Memory grows
+    with the distinct texts; skeletons are a bounded cache.
 
     Attributes:
         config: format, message field, sessions, year, time zone.
@@ -105,6 +107,11 @@ class Normalizer:
         self._examples: list[str] = []
         self._counts: list[int] = []
         self._timestamps = TimestampReader(self.config.timezone, self.config.year, self.reference_utc)
+        self._events = Events()
+
+    def begin_file(self) -> None:
+        """Another file begins: its first lines go on with none of the last."""
+        self._events.begin()
 
     def _check_sessions(self) -> None:
         try:
@@ -162,6 +169,8 @@ class Normalizer:
             self._rejection_of(noted, n_lines, too_long).alias("rejection"),
             self._text_ids_of(raw, line, facts, level_class).alias("text_id"),
         )
+        goes_on = (lines["format"] == "plain") & table["timestamp_utc"].is_null() & lines["json_timestamp"].is_null()
+        table = self._events.of(table, goes_on=goes_on, request=pl.Series(facts["request"] == 1))
         return table.cast(LOG_TABLE_SCHEMA)  # type: ignore[arg-type]
 
     def texts(self) -> pl.DataFrame:
