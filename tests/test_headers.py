@@ -67,6 +67,21 @@ CASES = [
         '203.0.113.7 - - [10/Oct/2023:13:55:36 +0000] "GET /x HTTP/1.1" 200 5 "${jndi:ldap://a/b}" "curl/8"',
         ("2023-10-10T13:55:36", None, "203.0.113.7", None, 'get /x "${jndi:ldap://a/b}" curl 2xx'),
     ),
+    (
+        "access",  # Flask's and Django's own servers
+        '203.0.113.7 - - [10/Oct/2023 13:55:36] "GET /a?id=7 HTTP/1.1" 500 -',
+        ("2023-10-10T13:55:36", None, "203.0.113.7", None, "get /a?id=num 5xx"),
+    ),
+    (
+        "access",
+        '[10/Oct/2023 13:55:36] "GET /a?id=7 HTTP/1.1" 404 179',
+        ("2023-10-10T13:55:36", None, None, None, "get /a?id=num 4xx"),
+    ),
+    (
+        "app",  # as written for a terminal
+        "\x1b[2m2023-10-10T08:02:30.123456Z\x1b[0m \x1b[31mERROR\x1b[0m \x1b[1;38mapp::db\x1b[0m: order 7 failed",
+        ("2023-10-10T08:02:30.123456", "ERROR", None, "app::db", "order num failed"),
+    ),
     ("request", "get http://localhost:8080/shop/a.jsp?id=3", (None, None, None, None, "get /shop/a.jsp?id=num")),
     (
         "bgl",

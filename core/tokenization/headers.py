@@ -90,16 +90,19 @@ def _places(form: Format) -> dict[str, pl.Expr]:
 
 _ESCAPED_RUN = re.compile(r"(?:%[0-9A-Fa-f]{2}|\\x[0-9A-Fa-f]{2})+")
 _REQUEST_SHAPE = rf'(?i)^{METHOD}\s|\] "'
+_COLOUR = r"\x1b\[[0-9;]*m"
 _QUOTED_ACCESS = rf'^"[^"\[\]]+\[[0-9]{{2}}/{MONTH}/[0-9]{{4}}:.*"$'
 
 
 def unfold(lines: pl.Series) -> pl.Series:
-    r"""Undo what would hide digits or quotes from the skeleton: percent and `\x` escapes in requests, quoted lines.
+    r"""Undo what would hide header, digits or quotes: a terminal's colours, quoted lines, `%` and `\x` escapes in requests.
 
     `%27` and `%20` must not meet as `%00`, so they are decoded before digits are folded (three times at most, against
     double encoding). A decoded quote stays escaped, so that it cannot end the request early.
     """
     line = lines.alias("line")
+    if line.str.contains("\x1b", literal=True).any():
+        line = line.str.replace_all(_COLOUR, "")
     if line.str.starts_with('"').any():
         quoted = pl.col("line").str.starts_with('"') & pl.col("line").str.contains(_QUOTED_ACCESS)
         inner = pl.col("line").str.slice(1, pl.col("line").str.len_chars() - 2).str.replace_all(r'""|\\"', '"')

@@ -71,7 +71,7 @@ class LogTokenizer:
         if not raw.strip(_WHITE_SPACE):
             return None
         line, json_level = self._unwrapped(raw)
-        if line.startswith('"') or "%" in line or "\\" in line:
+        if line.startswith('"') or "%" in line or "\\" in line or "\x1b" in line:
             line = headers.unfold(pl.Series([line]))[0]
         skeleton = self._skeleton(line.translate(FOLDED))
         level = skeleton.level

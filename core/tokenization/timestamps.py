@@ -96,7 +96,7 @@ class TimestampReader:
         elif kind == "ctime":
             clean = clean.str.replace(r"^[A-Z][a-z]{2} ", "")  # the day of the week
         elif kind == "day_month_year":
-            clean = clean.str.replace_all("-", " ", literal=True)
+            clean = clean.str.replace_all("[-/]", " ")
         elif kind in _WITHOUT_YEAR:
             clean = pl.lit(self._years(text, kind)) + " " + clean
         local = clean.str.to_datetime(PATTERNS[kind], strict=False, time_unit="us")
