@@ -95,7 +95,7 @@ _QUOTED_ACCESS = rf'^"[^"\[\]]+\[[0-9]{{2}}/{MONTH}/[0-9]{{4}}:.*"$'
 
 
 def unfold(lines: pl.Series) -> pl.Series:
-    r"""Undo what would hide header, digits or quotes: a terminal's colours, quoted lines, `%` and `\x` escapes in requests.
+    r"""Undo what hides headers, digits or quotes: a terminal's colours, quoted lines, `%` and `\x` escapes in requests.
 
     `%27` and `%20` must not meet as `%00`, so they are decoded before digits are folded (three times at most, against
     double encoding). A decoded quote stays escaped, so that it cannot end the request early.
