@@ -316,20 +316,20 @@ CASES = [
         '{"time": "2023-10-10T08:02:30+02:00", "level": "warn", "msg": "2023-10-10 08:02:30 ERROR disk 5 full"}',
         ("2023-10-10T06:02:30", "WARN", None, None, "disk num full"),
     ),
-    ("plain", '{"level": 50, "message": "pino says"}', (None, "ERROR", None, None, "pino says")),
+    ("json", '{"level": 50, "message": "pino says"}', (None, "ERROR", None, None, "pino says")),
     (
-        "plain",  # MongoDB
+        "json",  # MongoDB
         '{"t":{"$date":"2023-10-10T08:02:30.5+00:00"},"s":"E","c":"NETWORK","msg":"Connection ended"}',
         ("2023-10-10T08:02:30.500000", "ERROR", None, "NETWORK", "connection ended"),
     ),
     (
-        "plain",  # journalctl --output json
+        "json",  # journalctl --output json
         '{"__REALTIME_TIMESTAMP":"1700000000500000","PRIORITY":"3","_HOSTNAME":"web1","SYSLOG_IDENTIFIER":"sshd",'
         '"MESSAGE":"Failed password"}',
         ("2023-11-14T22:13:20.500000", "ERROR", "web1", "sshd", "failed password"),
     ),
     (
-        "plain",  # Elastic Common Schema
+        "json",  # Elastic Common Schema
         '{"@timestamp":"2023-10-10T08:02:30Z","log":{"level":"error"},"host":{"name":"web1"},"service":{"name":"shop"},'
         '"message":"order failed"}',
         ("2023-10-10T08:02:30", "ERROR", "web1", "shop", "order failed"),

@@ -32,10 +32,14 @@ def unwrap_json(lines: pl.DataFrame, config: ReadConfig) -> pl.DataFrame:
         config: its format and message field.
 
     Returns:
-        The same with the columns json_timestamp, json_level, json_host, json_component; null where no JSON is.
+        The same with the column is_json, and json_timestamp, json_level, json_host and json_component; null where no
+        JSON is.
     """
     nothing = pl.lit(None, dtype=pl.String)
-    lines = lines.with_columns(*(nothing.alias(f"json_{name}") for name in ("timestamp", "level", "host", "component")))
+    lines = lines.with_columns(
+        pl.lit(value=False).alias("is_json"),
+        *(nothing.alias(f"json_{name}") for name in ("timestamp", "level", "host", "component")),
+    )
     is_json = lines["raw"].str.contains(r"^\s*\{")
     if config.format not in ("auto", "json") or not is_json.any():
         if config.format == "json":
@@ -52,7 +56,8 @@ def unwrap_json(lines: pl.DataFrame, config: ReadConfig) -> pl.DataFrame:
     valid = pl.lit(is_json) & (raw.str.json_path_match("$").is_not_null())
     missing = ", ".join(fields["message"])
     lines = lines.with_columns(
-        *(found[name].alias(f"json_{name}") for name in ("timestamp", "level", "host", "component"))
+        valid.alias("is_json"),
+        *(found[name].alias(f"json_{name}") for name in ("timestamp", "level", "host", "component")),
     ).with_columns(found["message"].str.replace_all(r"[\r\n]+", " ").str.slice(0, MAX_TEXT_CHARS).alias("message_"))
     reason = (
         pl.when(~pl.lit(is_json) & (config.format == "json") & (pl.col("raw").str.strip_chars() != ""))
@@ -69,7 +74,8 @@ def formats_of(lines: pl.Series, config: ReadConfig) -> pl.Series:
     """The format of each line [N], by name, as `Normalizer.format_counts` counts them; never null."""
     table = pl.DataFrame({"raw": lines, "line": lines.str.slice(0, MAX_TEXT_CHARS)})
     table = unwrap_json(table.with_columns(pl.lit(None, dtype=pl.String).alias("rejection")), config)
-    return headers.parse(fold_digits(headers.unfold(table["line"])), config.format)["format"]
+    found = headers.parse(fold_digits(headers.unfold(table["line"])), config.format)["format"]
+    return table.select(_format(pl.lit(found)).alias("format"))["format"]
 
 
 @dataclass
@@ -153,10 +159,10 @@ class Normalizer:
                 if name != "pid" or self._sources is not None  # nothing else asks for it
             ),
             _named(facts["kind"], self._skeletons.names).alias("kind"),
-            _named(facts["format"], self._skeletons.names).alias("format"),
+            _format(pl.lit(_named(facts["format"], self._skeletons.names))).alias("format"),
         )
         level, level_class = self._levels_of(line, facts, lines["json_level"])
-        self._count_formats(facts["format"])
+        self._count_formats(lines["format"])
         noted = dict(rejections or {})
         table = lines.select(
             pl.int_range(first_line_no, first_line_no + pl.len(), dtype=pl.Int64).alias("line_no"),
@@ -169,7 +175,7 @@ class Normalizer:
             self._rejection_of(noted, n_lines, too_long).alias("rejection"),
             self._text_ids_of(raw, line, facts, level_class).alias("text_id"),
         )
-        goes_on = (lines["format"] == "plain") & table["timestamp_utc"].is_null() & lines["json_timestamp"].is_null()
+        goes_on = (lines["format"] == "plain") & table["timestamp_utc"].is_null()
         table = self._events.of(table, goes_on=goes_on, request=pl.Series(facts["request"] == 1))
         return table.cast(LOG_TABLE_SCHEMA)  # type: ignore[arg-type]
 
@@ -187,11 +193,9 @@ class Normalizer:
             schema=TEXTS_SCHEMA,
         )
 
-    def _count_formats(self, formats: np.ndarray) -> None:
-        names = self._skeletons.names
-        for number, count in enumerate(np.bincount(formats).tolist()):
-            if count:
-                self.format_counts[names[number]] = self.format_counts.get(names[number], 0) + count
+    def _count_formats(self, found: pl.Series) -> None:
+        for name, count in found.value_counts().sort(found.name).iter_rows():
+            self.format_counts[name] = self.format_counts.get(name, 0) + count
 
     def _levels_of(self, line: pl.Series, facts: Facts, json_level: pl.Series) -> tuple[pl.Series, np.ndarray]:
         """The level of each line as JSON, its priority or its words say it, and its place in LEVEL_CLASSES."""
@@ -296,6 +300,11 @@ def _check_field(name: str) -> None:
 
 def _json_paths(key: str) -> list[str]:
     return [f"$.{key}", f"$['{key}']"] if "." in key else [f"$['{key}']"]
+
+
+def _format(found: pl.Expr) -> pl.Expr:
+    """The format of lines with `is_json`: a message that is no line of another format is its JSON's."""
+    return pl.when((found == "plain") & pl.col("is_json")).then(pl.lit("json")).otherwise(found)
 
 
 def _named(numbers: np.ndarray, names: list[str]) -> pl.Series:
