@@ -247,9 +247,29 @@ CASES = [
     ("logfmt", 'level=info ts=2023-10-10T08:02:30Z msg="up"', ("2023-10-10T08:02:30", "INFO", None, None, 'msg="up"')),
     ("logfmt", 'level=error msg="down"', (None, "ERROR", None, None, 'msg="down"')),
     (
-        "cri",
-        "2023-10-10T08:02:30.123456789Z stderr F order 7 failed",
-        ("2023-10-10T08:02:30.123456", None, None, None, "order num failed"),
+        "klog",  # what Kubernetes has put around it is taken off
+        "2023-10-10T08:02:31.123456789Z stderr F E1010 08:02:30.5       1 reflector.go:126] Failed to list pods",
+        ("2023-10-10T08:02:31.123456", "ERROR", None, "reflector.go:126", "failed to list pods"),
+    ),
+    (
+        "json",
+        '2023-10-10T08:02:31.123456789Z stdout F {"level": "warn", "msg": "order 7 is late", "logger": "shop"}',
+        ("2023-10-10T08:02:31.123456", "WARN", None, "shop", "order num is late"),
+    ),
+    (
+        "plain",
+        "2023-10-10T08:02:31.123456789Z stderr F   File shop.py, line 12",
+        ("2023-10-10T08:02:31.123456", None, None, None, "file shop.py, line num"),
+    ),
+    (
+        "app",  # docker compose
+        "web-1  | 2023-10-10 08:02:30 ERROR order 7 failed",
+        ("2023-10-10T08:02:30", "ERROR", None, "web-1", "order num failed"),
+    ),
+    (
+        "json",  # a JSON logger in Docker
+        '{"log": "{\\"level\\": \\"error\\", \\"msg\\": \\"order 7 failed\\"}\\n", "time": "2023-10-10T08:02:31Z"}',
+        ("2023-10-10T08:02:31", "ERROR", None, None, "order num failed"),
     ),
     ("dmesg", "[12345.678901] usb 1-1: reset", (None, None, None, None, "usb num-num: reset")),
     (

@@ -25,7 +25,7 @@ LEVEL_OF_WORD = {
 _TIME = r"[0-9]{2}:[0-9]{2}:[0-9]{2}"
 MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _FRACTION = r"(?:[.,][0-9]+)?"
-_ISO = rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ]{_TIME}{_FRACTION}(?:Z| ?[+-][0-9]{{2}}:?[0-9]{{2}})?"
+ISO = rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ]{_TIME}{_FRACTION}(?:Z| ?[+-][0-9]{{2}}:?[0-9]{{2}})?"
 _SLASH = rf"[0-9]{{4}}/[0-9]{{2}}/[0-9]{{2}} {_TIME}{_FRACTION}"
 _SHORT_SLASH = rf"[0-9]{{2}}/[0-9]{{2}}/[0-9]{{2}} {_TIME}"
 _CTIME = rf"[A-Z][a-z]{{2}} {MONTH} [ 0-9][0-9] {_TIME}(?:\.[0-9]+)? [0-9]{{4}}"
@@ -287,7 +287,7 @@ FORMATS: tuple[Format, ...] = (
         '"GET https://shop.example:443/a?id=7 HTTP/1.1" "curl/8.1" - -',
         [
             (None, r"(?:(?:https?|h2|grpcs|wss?) )?"),
-            ("timestamp", _ISO.replace("[T ]", "T")),
+            ("timestamp", ISO.replace("[T ]", "T")),
             (None, r" [^ ]+ "),
             ("host", r"[0-9A-Fa-f.:\[\]]+?"),
             (None, r":[0-9]+ [^ ]+ -?[0-9.]+ -?[0-9.]+ -?[0-9.]+ "),
@@ -310,7 +310,7 @@ FORMATS: tuple[Format, ...] = (
         '[2023-10-10T08:02:30.123Z] "GET /api/7 HTTP/2" 503 UF 0 91 3 - "203.0.113.7" "curl/8.1" "5d-7f" "shop" "-"',
         [
             (None, r"\["),
-            ("timestamp", _ISO),
+            ("timestamp", ISO),
             (None, r'\] "'),
             ("message", r'(?:[^"\\]|\\.)*?'),
             (None, r'(?: HTTP/[0-9.]+)?" '),
@@ -395,7 +395,7 @@ FORMATS: tuple[Format, ...] = (
             (None, "<"),
             ("priority", r"[0-9]{1,3}"),
             (None, r">[0-9]{1,2} "),
-            ("timestamp", rf"(?:{_ISO}|-)"),
+            ("timestamp", rf"(?:{ISO}|-)"),
             (None, " "),
             ("host", r"[^ ]+"),
             (None, " "),
@@ -472,7 +472,7 @@ FORMATS: tuple[Format, ...] = (
         "PostgreSQL (log_line_prefix as shipped, or as Debian has it)",
         '2023-10-10 08:02:30.123 UTC [4711] app@shop FATAL:  password authentication failed for user "app"',
         [
-            ("timestamp", _ISO.replace("[T ]", " ")),
+            ("timestamp", ISO.replace("[T ]", " ")),
             (None, rf"{_ZONE_WORD} \[[0-9]+\] (?:[^ :]+@[^ :]+ )?"),
             ("level", r"(?:DEBUG|INFO|NOTICE|WARNING|ERROR|LOG|FATAL|PANIC|DETAIL|HINT|STATEMENT|CONTEXT|QUERY)"),
             (None, r"[0-9]?:  "),
@@ -485,7 +485,7 @@ FORMATS: tuple[Format, ...] = (
         "MySQL and MariaDB error log",
         "2023-10-10T08:02:30.123456Z 7 [Warning] [MY-010055] [Server] IP address '203.0.113.7' could not be resolved",
         [
-            ("timestamp", _ISO),
+            ("timestamp", ISO),
             (None, r" +[0-9]+ \["),
             ("level", r"(?:Note|System|Warning|Error|ERROR)"),
             (None, r"\] *(?:\[[^\]]*\] *)*"),
@@ -521,7 +521,7 @@ FORMATS: tuple[Format, ...] = (
         "E, [2023-10-10T08:02:30.123456 #4711] ERROR -- shop: order failed",
         [
             (None, r"[A-Z], \["),
-            ("timestamp", _ISO),
+            ("timestamp", ISO),
             (None, r" #[0-9]+\] +"),
             ("level", r"[A-Z]+"),
             (None, " -- "),
@@ -539,7 +539,7 @@ FORMATS: tuple[Format, ...] = (
             (None, r"(?:logger=)?"),
             ("component", r"(?:[^ =\"]+|)"),
             (None, r' ?(?:time|ts|t)="?'),
-            ("timestamp", _ISO),
+            ("timestamp", ISO),
             (None, r'"? +(?:(?:caller|source)=[^ ]+ +)?(?:level|lvl)="?'),
             ("level", _LEVEL),
             (None, r'"? *'),
@@ -555,26 +555,19 @@ FORMATS: tuple[Format, ...] = (
             (None, r'(?:level|lvl)="?'),
             ("level", _LEVEL),
             (None, r'"? +(?:time|ts|t)="?'),
-            ("timestamp", _ISO),
+            ("timestamp", ISO),
             (None, r'"? *'),
             ("message", ".*"),
         ],
         "iso",
     ),
     Format("logfmt", "", "", [(None, r'(?:level|lvl)="?'), ("level", _LEVEL), (None, r'"? +'), ("message", ".*")]),
-    Format(
-        "cri",
-        "a container's output as Kubernetes keeps it",
-        "2023-10-10T08:02:30.123456789Z stderr F order 7 failed",
-        [("timestamp", _ISO), (None, r" (?:stdout|stderr) [FP] "), ("message", ".*")],
-        "iso",
-    ),
     Format("dmesg", "the kernel's ring buffer", "[12345.678901] usb 1-1: device descriptor read/64, error -71", _DMESG),
     *(
-        Format("app", "", "", [(None, r"\[?"), ("timestamp", _ISO), *middle, ("message", ".*")], "iso")
+        Format("app", "", "", [(None, r"\[?"), ("timestamp", ISO), *middle, ("message", ".*")], "iso")
         for middle in _LEVEL_BEHIND
     ),
-    *_app("iso", _ISO, level=True),
+    *_app("iso", ISO, level=True),
     *_app("slash", _SLASH, level=True),
     *_app("short_slash", _SHORT_SLASH, level=True),
     *_app("ctime", _CTIME, level=True),
@@ -610,8 +603,8 @@ FORMATS: tuple[Format, ...] = (
         [("timestamp", _SYSLOG), (None, " "), ("host", r"[^ :][^ ]*"), (None, " +"), ("message", ".*")],
         "syslog",
     ),
-    Format("syslog", "", "", [("timestamp", _ISO.replace("[T ]", "T")), *_SYSLOG_TAG], "iso"),
-    *_app("iso", _ISO, level=False),
+    Format("syslog", "", "", [("timestamp", ISO.replace("[T ]", "T")), *_SYSLOG_TAG], "iso"),
+    *_app("iso", ISO, level=False),
     *_app("slash", _SLASH, level=False),
     *_app("short_slash", _SHORT_SLASH, level=False),
     *_app("ctime", _CTIME, level=False),
@@ -640,7 +633,7 @@ FORMATS: tuple[Format, ...] = (
 
 CONTAINERS = {
     "json": (
-        "JSON lines; the message field is found or named, and may itself be a line of any other format",
+        "JSON lines; the message field is found or named, and may itself be a line of any other format, or JSON",
         '{"time": "2023-10-10T08:02:30Z", "level": "error", "message": "admin login failed from 192.168.1.1"}',
     ),
     "csv": ("CSV with a `line` column (label, session and tag columns are never part of the text)", "line,label"),

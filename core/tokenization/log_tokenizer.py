@@ -19,8 +19,9 @@ from core.config import ReadConfig
 from core.errors import BundleError
 from core.records import LogRecord
 from core.tokenization import formats, headers
-from core.tokenization.normalize import LEVEL_CLASS_OF_WORD, MAX_TEXT_CHARS, Normalizer, unwrap_json
+from core.tokenization.normalize import LEVEL_CLASS_OF_WORD, Normalizer
 from core.tokenization.skeletons import FOLDED, read_skeletons
+from core.tokenization.wrappers import MARKS, MAX_TEXT_CHARS, unwrap
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -70,28 +71,24 @@ class LogTokenizer:
         raw = physical_line(line)
         if not raw.strip(_WHITE_SPACE):
             return None
-        line, json_level = self._unwrapped(raw)
+        line, outer_level = self._unwrapped(raw)
         if line.startswith('"') or "%" in line or "\\" in line or "\x1b" in line:
             line = headers.unfold(pl.Series([line]))[0]
         skeleton = self._skeleton(line.translate(FOLDED))
         level = skeleton.level
         if skeleton.priority is not None:
             level = formats.LEVEL_OF_SEVERITY[int(line[skeleton.priority]) % 8].upper()
-        if json_level is not None:
-            level = json_level.upper()
+        if outer_level is not None:
+            level = outer_level.upper()
         text = skeleton.text if skeleton.status is None else f"{skeleton.text} {line[skeleton.status][0]}xx"
         return text, LEVEL_CLASS_OF_WORD.get(level or "", "")
 
     def _unwrapped(self, raw: str) -> tuple[str, str | None]:
-        """The line, or the message of a JSON object and its level."""
-        line = raw[:MAX_TEXT_CHARS]
-        if "{" not in raw:
-            return line, None
-        frame = pl.DataFrame(
-            {"raw": [raw], "line": [line], "rejection": [None]}, schema_overrides={"rejection": pl.String}
-        )
-        row = unwrap_json(frame, self.read).row(0, named=True)
-        return row["line"], row["json_level"]
+        """The line within, and the level that a wrapper says."""
+        if not any(mark in raw for mark in MARKS):
+            return raw[:MAX_TEXT_CHARS], None
+        row = unwrap(pl.Series([raw], dtype=pl.String), self.read).row(0, named=True)
+        return row["line"], row["outer_level"]
 
     def _skeleton(self, skeleton: str) -> _Skeleton:
         known = self._skeletons.get(skeleton)

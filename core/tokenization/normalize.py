@@ -20,60 +20,12 @@ from core.tokenization.events import Events
 from core.tokenization.skeletons import Facts, Skeletons, fold_digits
 from core.tokenization.sources import SOURCE, Sources
 from core.tokenization.timestamps import TimestampReader
-
-MAX_TEXT_CHARS = 4_096  # of a line; what lies beyond is kept and shown, but not scored
-
-
-def unwrap_json(lines: pl.DataFrame, config: ReadConfig) -> pl.DataFrame:
-    """The message of JSON lines in place of the line, and the fields that JSON carries beside it.
-
-    Args:
-        lines: the columns raw, line and rejection.
-        config: its format and message field.
-
-    Returns:
-        The same with the column is_json, and json_timestamp, json_level, json_host and json_component; null where no
-        JSON is.
-    """
-    nothing = pl.lit(None, dtype=pl.String)
-    lines = lines.with_columns(
-        pl.lit(value=False).alias("is_json"),
-        *(nothing.alias(f"json_{name}") for name in ("timestamp", "level", "host", "component")),
-    )
-    is_json = lines["raw"].str.contains(r"^\s*\{")
-    if config.format not in ("auto", "json") or not is_json.any():
-        if config.format == "json":
-            lines = lines.with_columns(pl.lit("not a JSON object; read as text").alias("rejection"))
-        return lines
-    raw = pl.when(is_json).then(pl.col("raw"))
-    fields = dict(formats.JSON_FIELDS)
-    if config.message_field:
-        fields["message"] = (config.message_field,)
-    found = lines.select(
-        pl.coalesce(*(raw.str.json_path_match(path) for key in keys for path in _json_paths(key))).alias(name)
-        for name, keys in fields.items()
-    )
-    valid = pl.lit(is_json) & (raw.str.json_path_match("$").is_not_null())
-    missing = ", ".join(fields["message"])
-    lines = lines.with_columns(
-        valid.alias("is_json"),
-        *(found[name].alias(f"json_{name}") for name in ("timestamp", "level", "host", "component")),
-    ).with_columns(found["message"].str.replace_all(r"[\r\n]+", " ").str.slice(0, MAX_TEXT_CHARS).alias("message_"))
-    reason = (
-        pl.when(~pl.lit(is_json) & (config.format == "json") & (pl.col("raw").str.strip_chars() != ""))
-        .then(pl.lit("not a JSON object; read as text"))
-        .when(pl.lit(is_json) & ~valid)
-        .then(pl.lit("damaged JSON; read as text"))
-        .when(valid & pl.col("message_").is_null())
-        .then(pl.lit(f"no message field ({missing}); the whole line is read as text"))
-    )
-    return lines.with_columns(reason.alias("rejection"), pl.coalesce("message_", "line").alias("line")).drop("message_")
+from core.tokenization.wrappers import MAX_TEXT_CHARS, json_paths, unwrap
 
 
 def formats_of(lines: pl.Series, config: ReadConfig) -> pl.Series:
     """The format of each line [N], by name, as `Normalizer.format_counts` counts them; never null."""
-    table = pl.DataFrame({"raw": lines, "line": lines.str.slice(0, MAX_TEXT_CHARS)})
-    table = unwrap_json(table.with_columns(pl.lit(None, dtype=pl.String).alias("rejection")), config)
+    table = unwrap(lines.cast(pl.String), config)
     found = headers.parse(fold_digits(headers.unfold(table["line"])), config.format)["format"]
     return table.select(_format(pl.lit(found)).alias("format"))["format"]
 
@@ -147,8 +99,7 @@ class Normalizer:
         raw = raw.cast(pl.String).alias("raw")
         n_lines = len(raw)
         too_long = bool((raw.str.len_bytes() > MAX_TEXT_CHARS).any())
-        lines = pl.DataFrame({"raw": raw, "line": raw.str.slice(0, MAX_TEXT_CHARS) if too_long else raw})
-        lines = unwrap_json(lines.with_columns(pl.lit(None, dtype=pl.String).alias("rejection")), self.config)
+        lines = unwrap(raw, self.config)
         line = headers.unfold(lines["line"]).alias("line")
         facts = self._skeletons.facts(fold_digits(line))
         lines = lines.with_columns(
@@ -161,15 +112,15 @@ class Normalizer:
             _named(facts["kind"], self._skeletons.names).alias("kind"),
             _format(pl.lit(_named(facts["format"], self._skeletons.names))).alias("format"),
         )
-        level, level_class = self._levels_of(line, facts, lines["json_level"])
+        level, level_class = self._levels_of(line, facts, lines["outer_level"])
         self._count_formats(lines["format"])
         noted = dict(rejections or {})
         table = lines.select(
             pl.int_range(first_line_no, first_line_no + pl.len(), dtype=pl.Int64).alias("line_no"),
             self._timestamps.read(lines).alias("timestamp_utc"),
             level.alias("level"),
-            pl.coalesce("json_host", "host").alias("host"),
-            pl.coalesce("json_component", "component").alias("component"),
+            pl.coalesce("outer_host", "host").alias("host"),
+            pl.coalesce("outer_component", "component").alias("component"),
             self._session_of(lines, facts["message_at"], sessions).alias("session"),
             "raw",
             self._rejection_of(noted, n_lines, too_long).alias("rejection"),
@@ -197,7 +148,7 @@ class Normalizer:
         for name, count in found.value_counts().sort(found.name).iter_rows():
             self.format_counts[name] = self.format_counts.get(name, 0) + count
 
-    def _levels_of(self, line: pl.Series, facts: Facts, json_level: pl.Series) -> tuple[pl.Series, np.ndarray]:
+    def _levels_of(self, line: pl.Series, facts: Facts, outer_level: pl.Series) -> tuple[pl.Series, np.ndarray]:
         """The level of each line as JSON, its priority or its words say it, and its place in LEVEL_CLASSES."""
         numbers = facts["level"]
         prioritized = np.flatnonzero(facts["priority_at"] >= 0)
@@ -205,8 +156,8 @@ class Normalizer:
             severity = _cut(line, facts, "priority", prioritized).cast(pl.Int64).to_numpy() % 8
             by_severity = np.array([self._skeletons.number_of_name(name.upper()) for name in formats.LEVEL_OF_SEVERITY])
             numbers[prioritized] = by_severity[severity]
-        if json_level.null_count() < len(json_level):
-            said = json_level.str.to_uppercase()
+        if outer_level.null_count() < len(outer_level):
+            said = outer_level.str.to_uppercase()
             words = {word: self._skeletons.number_of_name(word) for word in said.drop_nulls().unique().sort()}
             said_numbers = said.replace_strict(words, default=-1, return_dtype=pl.Int32).to_numpy()
             numbers = np.where(said_numbers >= 0, said_numbers, numbers)
@@ -259,8 +210,8 @@ class Normalizer:
                 lines.with_columns(
                     pl.Series("message_at", message_at, dtype=pl.Int64),
                     pl.col("host").alias("client"),
-                    pl.coalesce("json_host", "host").alias("host"),
-                    pl.coalesce("json_component", "component").alias("component"),
+                    pl.coalesce("outer_host", "host").alias("host"),
+                    pl.coalesce("outer_component", "component").alias("component"),
                 )
             )
         )
@@ -292,14 +243,10 @@ LEVEL_CLASS_OF_WORD = formats.LEVEL_OF_WORD | {name.upper(): name for name in LE
 
 def _check_field(name: str) -> None:
     try:
-        for path in _json_paths(name):
+        for path in json_paths(name):
             pl.Series(["{}"]).str.json_path_match(path)
     except pl.exceptions.PolarsError as error:
         raise WorkbenchError(f"--message-field {name!r} cannot name a field: {error}") from error
-
-
-def _json_paths(key: str) -> list[str]:
-    return [f"$.{key}", f"$['{key}']"] if "." in key else [f"$['{key}']"]
 
 
 def _format(found: pl.Expr) -> pl.Expr:

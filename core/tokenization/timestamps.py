@@ -55,16 +55,16 @@ class TimestampReader:
         self._last_month = 0
 
     def read(self, lines: pl.DataFrame) -> pl.Series:
-        """[N] UTC times of lines with the columns timestamp, kind (a key of PATTERNS) and json_timestamp.
+        """[N] UTC times of lines with the columns timestamp, kind (a key of PATTERNS) and outer_timestamp.
 
         A year before 1970 or later than the one after the input was written is no time: such digits mean something
         else, and one of them would stretch every time axis over centuries.
         """
         lines = lines.select(
-            pl.coalesce("json_timestamp", "timestamp").alias("text"),
-            pl.when(pl.col("json_timestamp").str.contains(r"^[0-9]{9,16}(?:\.[0-9]+)?$"))
+            pl.coalesce("outer_timestamp", "timestamp").alias("text"),
+            pl.when(pl.col("outer_timestamp").str.contains(r"^[0-9]{9,16}(?:\.[0-9]+)?$"))
             .then(pl.lit("epoch"))
-            .when(pl.col("json_timestamp").is_not_null())
+            .when(pl.col("outer_timestamp").is_not_null())
             .then(pl.lit("iso"))
             .otherwise("kind")
             .alias("kind"),

@@ -1,0 +1,91 @@
+"""L2, lines within lines: what a JSON object or a container's engine has put around a line is taken off.
+
+The message within may be a line of any format, or JSON again, as Docker keeps what a JSON logger writes.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from core.config import ReadConfig
+from core.tokenization.formats import ISO, JSON_FIELDS
+
+MAX_TEXT_CHARS = 4_096  # of a line; what lies beyond is kept and shown, but not scored
+OUTER = ("timestamp", "level", "host", "component")
+"""What a wrapper may say of its line: the columns outer_timestamp and so on."""
+
+_CRI = rf"^({ISO}) (?:stdout|stderr) [FP] "  # how Kubernetes keeps what containers write
+_COMPOSE = r"^([a-z0-9][a-z0-9_.-]*[-_][0-9]+) +\| "
+_WRAPPED = rf"^\s*\{{|{_CRI}|{_COMPOSE}"
+MARKS = ("{", " stdout ", " stderr ", " | ")
+"""A line with none of these has no wrapper."""
+_DEPTH = 2  # JSON in JSON
+
+
+def unwrap(raw: pl.Series, config: ReadConfig) -> pl.DataFrame:
+    """Lines without their wrappers, and what those say.
+
+    Args:
+        raw: [N] lines as written.
+        config: its format and message field.
+
+    Returns:
+        [N] raw; line, at most MAX_TEXT_CHARS of what is within; is_json; outer_timestamp, outer_level, outer_host and
+        outer_component, null where no wrapper says; rejection, why a line could not be read as JSON, else null.
+    """
+    nothing = pl.lit(None, dtype=pl.String)
+    lines = pl.DataFrame({"raw": raw}).with_columns(
+        pl.col("raw").alias("line"),
+        pl.lit(value=False).alias("is_json"),
+        *(nothing.alias(f"outer_{name}") for name in OUTER),
+        nothing.alias("rejection"),
+    )
+    if config.format in ("auto", "json") and raw.str.contains(_WRAPPED).any():
+        lines = lines.with_columns(
+            pl.col("line").str.extract(_CRI).alias("outer_timestamp"),
+            pl.col("line").str.extract(_COMPOSE).alias("outer_component"),
+            pl.col("line").str.replace(_CRI, "").str.replace(_COMPOSE, ""),
+        )
+        for _ in range(_DEPTH):
+            lines = _out_of_json(lines, config)
+    if config.format == "json":
+        is_text = ~pl.col("is_json") & (pl.col("raw").str.strip_chars() != "")
+        refused = pl.when(is_text).then(pl.lit("not a JSON object; read as text"))
+        lines = lines.with_columns(pl.coalesce("rejection", refused))
+    if (lines["line"].str.len_bytes() > MAX_TEXT_CHARS).any():
+        lines = lines.with_columns(pl.col("line").str.slice(0, MAX_TEXT_CHARS))
+    return lines
+
+
+def _out_of_json(lines: pl.DataFrame, config: ReadConfig) -> pl.DataFrame:
+    """Lines that are JSON objects replaced by their messages; what an inner one says counts, else the outer one."""
+    looks_so = lines["line"].str.contains(r"^\s*\{")
+    if not looks_so.any():
+        return lines
+    fields = dict(JSON_FIELDS)
+    if config.message_field:
+        fields["message"] = (config.message_field,)
+    json = pl.when(looks_so).then("line")
+    found = lines.select(
+        pl.coalesce(json.str.json_path_match(path) for key in keys for path in json_paths(key)).alias(name)
+        for name, keys in fields.items()
+    )
+    valid = looks_so & lines.select(json.str.json_path_match("$").is_not_null().alias("valid"))["valid"]
+    missing = ", ".join(fields["message"])
+    reason = (
+        pl.when(looks_so & ~valid)
+        .then(pl.lit("damaged JSON; read as text"))
+        .when(valid & found["message"].is_null())
+        .then(pl.lit(f"no message field ({missing}); the whole line is read as text"))
+    )
+    return lines.with_columns(
+        pl.coalesce(found["message"].str.replace_all(r"[\r\n]+", " "), "line").alias("line"),
+        (pl.col("is_json") | valid).alias("is_json"),
+        *(pl.coalesce(found[name], f"outer_{name}").alias(f"outer_{name}") for name in OUTER),
+        pl.when(~pl.col("is_json")).then(reason).otherwise("rejection").alias("rejection"),
+    )
+
+
+def json_paths(key: str) -> list[str]:
+    """The JSON paths of a field that is named, or that lies within another."""
+    return [f"$.{key}", f"$['{key}']"] if "." in key else [f"$['{key}']"]
