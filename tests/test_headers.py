@@ -210,6 +210,16 @@ CASES = [
         ("2023-10-10T08:02:30.123456", "WARNING", None, None, "ip address 'ip' could not be resolved"),
     ),
     (
+        "mysql",  # MariaDB
+        "2023-10-10  8:02:30 0 [Note] InnoDB: Buffer pool(s) load completed",
+        ("2023-10-10T08:02:30", "NOTE", None, None, "innodb: buffer pool(s) load completed"),
+    ),
+    (
+        "fortigate",
+        '<185>date=2023-10-10 time=08:02:30 devname="fw1" logid="0100" level="alert" user="admin" srcip=203.0.113.7',
+        ("2023-10-10T08:02:30", "ALERT", "fw1", None, 'logid="num" user="admin" srcip=ip'),
+    ),
+    (
         "redis",
         "9:M 10 Oct 2023 08:02:30.123 # Connection with replica 203.0.113.7:6379 lost.",
         ("2023-10-10T08:02:30.123000", "WARNING", None, None, "connection with replica ip lost."),

@@ -274,7 +274,7 @@ FORMATS: tuple[Format, ...] = (
             ("message", r"[^ ]*"),
             (None, r" (?:[^ ]+ )?"),
             ("status", r"[0-9]+"),  # folding may shorten numbers so far behind (folding.py)
-            (None, r" [0-9]+ [0-9]+(?: [0-9]+)*"),
+            (None, r" [0-9]+ [0-9]+(?: .*)?"),
         ],
         "iso",
         request=True,
@@ -458,6 +458,24 @@ FORMATS: tuple[Format, ...] = (
         "syslog",
     ),
     Format(
+        "fortigate",
+        "FortiGate",
+        'date=2023-10-10 time=08:02:30 devname="fw1" logid="0100032002" level="alert" user="admin" srcip=203.0.113.7',
+        [
+            (None, r"(?:<[0-9]{1,3}>)?date="),
+            ("timestamp", rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}} time={_TIME}"),
+            (None, r' +devname="?'),
+            ("host", r'[^" ]+'),
+            (None, r'"? '),
+            ("message", r".*?"),
+            (None, r'level="?'),
+            ("level", r"[a-z]+"),
+            (None, r'"? *'),
+            ("message", r".*"),
+        ],
+        "date_time",
+    ),
+    Format(
         "apache_error",
         "Apache error log",
         "[Tue Oct 10 08:02:30.123456 2023] [core:error] [pid 9:tid 12] [client 203.0.113.7:4711] AH00126: Invalid URI",
@@ -485,7 +503,7 @@ FORMATS: tuple[Format, ...] = (
         "MySQL and MariaDB error log",
         "2023-10-10T08:02:30.123456Z 7 [Warning] [MY-010055] [Server] IP address '203.0.113.7' could not be resolved",
         [
-            ("timestamp", ISO),
+            ("timestamp", rf"(?:{ISO}|[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}  [0-9]:[0-9]{{2}}:[0-9]{{2}})"),
             (None, r" +[0-9]+ \["),
             ("level", r"(?:Note|System|Warning|Error|ERROR)"),
             (None, r"\] *(?:\[[^\]]*\] *)*"),

@@ -22,6 +22,7 @@ PATTERNS = {
     "month_day": "%Y %m-%d %H:%M:%S%.f",
     "month_day_year": "%b %d %Y %H:%M:%S",
     "day_month_year": "%d %b %Y %H:%M:%S%.f",
+    "date_time": "%Y-%m-%d time=%H:%M:%S",
     "glog": "%Y %m%d %H:%M:%S%.f",
     "glog_year": "%Y%m%d %H:%M:%S%.f",
     "epoch": "",
@@ -91,7 +92,7 @@ class TimestampReader:
         zoned = False
         if kind == "iso":
             zoned = text.str.contains(_ZONE).any()
-            time = clean.str.slice(11)
+            time = clean.str.slice(11).str.replace("^ ", "0")  # MariaDB writes 8:02:30
             clean = clean.str.slice(0, 10) + " " + (time.str.replace(f" ?{_ZONE}", "") if zoned else time)
         elif kind == "ctime":
             clean = clean.str.replace(r"^[A-Z][a-z]{2} ", "")  # the day of the week
