@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import binom
 
-from core.scoring.everyday import at_or_above, unforeseen
+from core.scoring.everyday import at_or_above, changed_note, unforeseen
 from core.scoring.fusion import ordinary
 
 SHOWN = 1_000  # new messages, and vanished ones
@@ -146,10 +146,7 @@ def _warnings(
             "alarms cannot hold here."
         )
     elif changed is not None:
-        found.append(
-            f"{changed[0]:,} messages below the threshold were never learnt, where about {changed[1]:,.0f} were to be "
-            "expected: what is ordinary has changed since the model learnt, and false alarms will be more than that."
-        )
+        found.append(changed_note(*changed))
     elif flagged > promised and by_chance < _CHANCE:
         found.append(
             f"{flagged:.1%} of the lines are flagged where {promised:.1%} of normal ones may be: either so many are "

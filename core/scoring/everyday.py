@@ -165,6 +165,14 @@ def unforeseen(expected: pl.DataFrame, new_scores: np.ndarray, threshold: float)
     return (found, foreseen) if found > 2 * doubt and pdtrc(found - 1, doubt) < _CHANCE else None
 
 
+def changed_note(found: int, foreseen: float) -> str:
+    """What `unforeseen` found, as a sentence."""
+    return (
+        f"{found:,} messages below the threshold were never learnt, where about {foreseen:,.0f} were to be expected: "
+        "what is ordinary has changed since the model learnt, and false alarms will be more than foreseen."
+    )
+
+
 def at_or_above(expected: pl.DataFrame, threshold: float) -> dict[str, float]:
     """Lines, messages and new messages among them that everyday lines would have at or above a threshold.
 

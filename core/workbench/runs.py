@@ -21,7 +21,7 @@ from core.errors import WorkbenchError
 from core.records import Progress, no_progress
 from core.runner import Reading, SerialRunner
 from core.scoring.context import InContext
-from core.scoring.everyday import at_or_above, lowest_threshold, unforeseen
+from core.scoring.everyday import at_or_above, changed_note, lowest_threshold, unforeseen
 from core.scoring.neighbours import MOST_TEXTS
 from core.scoring.novelty import NEVER_SEEN, NoveltyScorer
 from core.store import AnswerCache, RunInfo, RunReader, RunWriter, Store, new_run_id
@@ -315,12 +315,7 @@ def _changed(texts: pl.DataFrame, everyday: pl.DataFrame | None, threshold: floa
     if everyday is None or novelty not in texts.columns:
         return []
     found = unforeseen(everyday, texts.filter(pl.col(novelty) == NEVER_SEEN)["score"].to_numpy(), threshold)
-    if found is None:
-        return []
-    return [
-        f"{found[0]:,} messages below the threshold were never learnt, where about {found[1]:,.0f} were to be "
-        "expected: what is ordinary has changed since the model learnt, and false alarms will be more than it says."
-    ]
+    return [] if found is None else [changed_note(*found)]
 
 
 def _notes(reading: Reading, detector: LogDetector, model: str | None, context: bool, threshold: float) -> list[str]:
