@@ -68,7 +68,8 @@ def preview(path: Path, read: ReadConfig | None = None, n: int = 20) -> Preview:
     normalizer = Normalizer(read, reference_utc=dt.datetime.fromtimestamp(Path(path).stat().st_mtime, dt.UTC))
     sessions = None if chunk.sessions is None else chunk.sessions[:sample]
     noted = {row: reason for row, reason in chunk.rejections.items() if row < sample}
-    table = normalizer.process(1, chunk.lines[:sample], noted, sessions)
+    said = None if chunk.said is None else chunk.said[:sample]
+    table = normalizer.process(1, chunk.lines[:sample], noted, sessions, said)
     texts = normalizer.texts()
     rows = table.join(texts.select("text_id", "normalized_text"), on="text_id", how="left", maintain_order="left").drop(
         "text_id"

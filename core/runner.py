@@ -122,7 +122,9 @@ class SerialRunner:
             reading.first_line_nos.append(reading.n_lines + 1)
             with Ahead(chunks) as ahead, Behind(keep) as behind:
                 for number, chunk in enumerate(ahead):
-                    table = normalizer.process(reading.n_lines + 1, chunk.lines, chunk.rejections, chunk.sessions)
+                    table = normalizer.process(
+                        reading.n_lines + 1, chunk.lines, chunk.rejections, chunk.sessions, chunk.said
+                    )
                     reading.sessions_are_sources &= chunk.sessions is None
                     reading.n_lines += len(table)
                     _note_rejections(reading, table, str(path))

@@ -11,7 +11,7 @@ import zstandard
 
 from core.config import ReadConfig
 from core.errors import InputError
-from core.ingest import files
+from core.ingest import csv_records, files
 from core.ingest.files import read_chunks
 
 TEXT = b"one\ntwo\r\n\nlast without end"
@@ -153,10 +153,10 @@ def test_csv_bytes_that_are_no_text_are_counted_by_record(tmp_path: Path) -> Non
 def test_csv_chunks_are_bounded_by_their_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.csv"
     path.write_text("line\n" + "".join(f"line {number} {'x' * 90}\n" for number in range(10)))
-    monkeypatch.setattr(files, "CSV_CHUNK_CHARS", 250)
+    monkeypatch.setattr(csv_records, "CSV_CHUNK_CHARS", 250)
     chunks = list(read_chunks(path))
     assert [(chunk.first_line_no, len(chunk.lines)) for chunk in chunks] == [(1, 3), (4, 3), (7, 3), (10, 1)]
-    monkeypatch.setattr(files, "CSV_FIELD_LIMIT", 80)
+    monkeypatch.setattr(csv_records, "CSV_FIELD_LIMIT", 80)
     with pytest.raises(InputError, match="record 1 is not CSV"):
         lines_of(path)
 
@@ -191,6 +191,24 @@ def test_csv_labels_only_when_asked_and_checked(tmp_path: Path) -> None:
     path.write_text("line,label\na,yes\n")
     with pytest.raises(InputError, match="record 1: label is 'yes'; expected 0, 1 or nothing"):
         list(read_chunks(path, with_labels=True))
+
+
+def test_csv_of_a_log_system_says_time_level_host_and_component_in_columns(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("_time,host,Severity,sourcetype,_raw\n2026-11-23T10:00:00.5+0100,web1,error,x,order 7 failed\n")
+    (chunk,) = read_chunks(path)
+    assert chunk.lines.to_list() == ["order 7 failed"]
+    assert chunk.said is not None
+    assert chunk.said.to_dicts() == [{"timestamp": "2026-11-23T10:00:00.5+0100", "level": "error", "host": "web1"}]
+    path.write_text(
+        'Level,Date and Time,Source,Event ID,Task Category\nError,11/23/2026 1:00:01 PM,SCM,7,None,"The X\nfailed."\n'
+    )
+    (chunk,) = read_chunks(path)  # Windows' Event Viewer names no column for the message
+    assert (chunk.lines.to_list(), chunk.rejections) == (["The X failed."], {})
+    assert chunk.said is not None
+    assert chunk.said.to_dicts() == [{"timestamp": "11/23/2026 1:00:01 PM", "level": "Error", "component": "SCM"}]
+    path.write_text("line,time,level\nx,2026-11-23T10:00:00Z,error\n")
+    assert next(read_chunks(path)).said is None  # a labelled CSV's text says all there is
 
 
 def test_csv_with_wrong_columns_names_what_it_found(tmp_path: Path) -> None:

@@ -424,6 +424,29 @@ def test_json_times_in_seconds_thousandths_and_millionths_since_1970() -> None:
     ]
 
 
+def test_what_the_columns_of_a_csv_say_of_a_line() -> None:
+    stamps = [
+        "2023-10-10T08:02:30+0200",
+        "10/9/2023 1:02:03 PM",
+        "Oct 9, 2023 @ 13:02:03.250",
+        "1700000000.5",
+        "soon",
+        None,
+    ]
+    said = pl.DataFrame({"timestamp": stamps, "level": ["Error"] * 6, "host": ["web1"] * 6})
+    table = Normalizer().process(1, pl.Series(["order 7 failed"] * 6), said=said)
+    assert [time and time.isoformat() for time in table["timestamp_utc"]] == [
+        "2023-10-10T06:02:30",
+        "2023-10-09T13:02:03",
+        "2023-10-09T13:02:03.250000",
+        "2023-11-14T22:13:20.500000",
+        None,
+        None,
+    ]
+    assert table["level"].unique().to_list() == ["ERROR"]
+    assert table["host"].unique().to_list() == ["web1"]
+
+
 def test_timezone_of_lines_that_name_none() -> None:
     table = Normalizer(ReadConfig(timezone="Europe/Berlin")).process(1, pl.Series(["2023-07-01 12:00:00 INFO x"]))
     assert table["timestamp_utc"][0].isoformat() == "2023-07-01T10:00:00"

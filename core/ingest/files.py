@@ -11,13 +11,11 @@ import codecs
 import csv
 import gzip
 import io
-import itertools
 import re
 import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -28,13 +26,12 @@ import zstandard
 
 from core.config import ReadConfig
 from core.errors import InputError
+from core.ingest.chunk import Chunk, NoLabelsError
+from core.ingest.csv_records import csv_chunks
 from core.records import Progress, no_progress
 
 BLOCK_BYTES = 16 << 20
 ZSTD_STEP_BYTES = 512  # read at once: each four bytes may stand for a block of 128 kB
-CSV_CHUNK_RECORDS = 50_000
-CSV_CHUNK_CHARS = 16 << 20
-CSV_FIELD_LIMIT = 16 << 20  # characters; a longer field is an unclosed quote swallowing the file
 _GZIP, _ZSTD, _BZIP2 = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh"
 _OTHER_CONTAINERS = {
     b"PK\x03\x04": "a zip archive",
@@ -44,33 +41,7 @@ _OTHER_CONTAINERS = {
     b"\xd4\xc3\xb2\xa1": "a packet capture",
     b"\x0a\x0d\x0d\x0a": "a packet capture",
 }
-_SURROGATE = re.compile(r"[\udc80-\udcff]")  # what a byte that is not UTF-8 becomes
 _CSV_HEADER = re.compile(rb'"?[A-Za-z_][\w ]*"?(?:,"?[A-Za-z_][\w ]*"?)*\r?\n')
-
-
-class NoLabelsError(InputError):
-    """Labels were asked for and the input has no column of them."""
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Some lines of one file, in order.
-
-    Attributes:
-        first_line_no: number of the first line, from 1.
-        lines: the lines as text, without their line ends.
-        rejections: row in `lines` -> why the bytes were not taken as they are.
-        sessions: the `session` column of a labelled CSV, or None.
-        labels: the `label` column (0, 1, null), only where labels were asked for.
-        kinds: the `tag` column ("" where it is empty or missing), where labels were asked for.
-    """
-
-    first_line_no: int
-    lines: pl.Series
-    rejections: dict[int, str] = field(default_factory=dict)
-    sessions: pl.Series | None = None
-    labels: pl.Series | None = None
-    kinds: pl.Series | None = None
 
 
 def read_chunks(
@@ -83,7 +54,7 @@ def read_chunks(
     """Stream a plain, gzip, zstd or bzip2 file, or standard input for "-".
 
     A name ending in .csv, a first line that is a CSV header with a `line` column, or the format "csv" make it a
-    labelled CSV: one line a record. Every line feed ends a line; a carriage return before it is dropped.
+    CSV: one line a record (csv_records.py). Every line feed ends a line; a carriage return before it is dropped.
 
     Args:
         path: the file, or "-".
@@ -125,7 +96,7 @@ def _chunks(raw: io.BufferedReader, name: str, config: ReadConfig, with_labels: 
         raise InputError(f"{name}: the file is empty; nothing to read")
     _refuse_binary(first, name)
     if _is_csv(name, first, config):
-        return _csv_chunks(stream, name, config, with_labels)
+        return csv_chunks(stream, name, config, with_labels)
     if with_labels:
         raise NoLabelsError(
             f"{name}: expected a CSV with the columns line and label; this is a plain log: "
@@ -342,118 +313,3 @@ def _is_utf8(data: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _csv_chunks(stream: BinaryIO, name: str, config: ReadConfig, with_labels: bool) -> Iterator[Chunk]:
-    text = io.TextIOWrapper(cast(io.BufferedReader, stream), encoding="utf-8", errors="surrogateescape", newline="")
-    source = _csv_records(text, name)
-    header, _ = next(source, ([], ""))
-    column = config.message_field or "line"
-    needed = [column, "label"] if with_labels else [column]
-    if missing := [need for need in needed if need not in header]:
-        raise (NoLabelsError if missing == ["label"] else InputError)(
-            f"{name}: no column named {' or '.join(missing)}; found: {', '.join(header)[:200]}. "
-            "A CSV needs a `line` column with the text (and `label` to evaluate), or name its column"
-        )
-    at = header.index(column)
-    record_no = 1
-    while True:
-        records: list[list[str]] = []
-        rejections: dict[int, str] = {}
-        n_chars = 0
-        for record, reason in itertools.islice(source, CSV_CHUNK_RECORDS):
-            reasons = [reason] if reason else []
-            if len(record) != len(header):
-                if record:
-                    reasons.append(f"{len(record)} columns, expected {len(header)}")
-                record = (record + [""] * len(header))[: len(header)]
-            if len(record[at]) > config.max_line_bytes:
-                reasons.append(f"text of {len(record[at]):,} characters cut to {config.max_line_bytes:,}")
-                record[at] = record[at][: config.max_line_bytes]
-            if reasons:
-                rejections[len(records)] = "; ".join(reasons)
-            records.append(record)
-            n_chars += sum(map(len, record))
-            if n_chars > CSV_CHUNK_CHARS:
-                break
-        if not records:
-            break
-        yield Chunk(
-            record_no,
-            pl.Series("raw", [re.sub(r"[\r\n]+", " ", record[at]) for record in records], dtype=pl.String),
-            rejections,
-            sessions=_column(records, header, "session"),
-            labels=_labels(records, header, name, record_no) if with_labels else None,
-            kinds=_kinds(records, header) if with_labels else None,
-        )
-        record_no += len(records)
-    if record_no == 1:
-        raise InputError(f"{name}: the CSV has a header and no records")
-
-
-def _csv_records(text: io.TextIOWrapper, name: str) -> Iterator[tuple[list[str], str]]:
-    """The records of a CSV, its header first, and what of each was not taken as it is."""
-    csv.field_size_limit(CSV_FIELD_LIMIT)
-    held: list[str] = []  # the physical lines of a record
-    reasons: list[str] = []
-
-    def lines() -> Iterator[str]:
-        while line := text.readline(CSV_FIELD_LIMIT):
-            if len(line) == CSV_FIELD_LIMIT:
-                raise csv.Error(f"a line of more than {CSV_FIELD_LIMIT:,} characters")
-            if nul := line.count("\0"):
-                line = line.replace("\0", "␀")
-                reasons.append(f"{nul} NUL bytes shown as ␀")
-            if _SURROGATE.search(line):
-                line = line.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-                reasons.append(f"{line.count('�')} characters not UTF-8, shown as �")
-            held.append(line)
-            yield line
-
-    last: list[str] = []
-    n_records = -1  # the header is none
-    try:
-        for record in csv.reader(lines()):
-            last, reason = held[:] if len(held) > 1 else [], "; ".join(reasons)
-            held.clear()
-            reasons.clear()
-            n_records += 1
-            yield record, reason
-    except csv.Error as error:
-        raise InputError(f"{name}: record {n_records + 1:,} is not CSV ({error}); is a quote unclosed?") from error
-    if _ends_in_a_quote(last):
-        raise InputError(
-            f"{name}: record {n_records:,} goes on to the end of the file, {len(last):,} lines: a quote is unclosed"
-        )
-
-
-def _ends_in_a_quote(lines: list[str]) -> bool:
-    """Whether a record is not closed where the file ends, which the reader takes for the quote's end."""
-    try:
-        list(csv.reader(lines, strict=True))
-    except csv.Error as error:
-        return "unexpected end" in str(error)  # strict refuses harmless quotes too
-    return False
-
-
-def _column(records: list[list[str]], header: list[str], column: str) -> pl.Series | None:
-    if column not in header:
-        return None
-    at = header.index(column)
-    return pl.Series(column, [record[at] or None for record in records], dtype=pl.String)
-
-
-def _labels(records: list[list[str]], header: list[str], name: str, first: int) -> pl.Series:
-    at = header.index("label")
-    values = []
-    for row, record in enumerate(records):
-        label = record[at].strip()
-        if label not in ("", "0", "1"):
-            raise InputError(f"{name}: record {first + row:,}: label is {label[:40]!r}; expected 0, 1 or nothing")
-        values.append(int(label) if label else None)
-    return pl.Series("label", values, dtype=pl.Int8)
-
-
-def _kinds(records: list[list[str]], header: list[str]) -> pl.Series:
-    tags = _column(records, header, "tag")
-    return pl.Series("kind", [""] * len(records), dtype=pl.String) if tags is None else tags.fill_null("").alias("kind")

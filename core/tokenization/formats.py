@@ -654,7 +654,10 @@ CONTAINERS = {
         "JSON lines; the message field is found or named, and may itself be a line of any other format, or JSON",
         '{"time": "2023-10-10T08:02:30Z", "level": "error", "message": "admin login failed from 192.168.1.1"}',
     ),
-    "csv": ("CSV with a `line` column (label, session and tag columns are never part of the text)", "line,label"),
+    "csv": (
+        "CSV with a `line` column (label, session and tag are no part of the text), or with a message and a time",
+        "line,label",
+    ),
 }
 
 JSON_FIELDS = {

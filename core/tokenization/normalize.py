@@ -87,6 +87,7 @@ class Normalizer:
         raw: pl.Series,
         rejections: dict[int, str] | None = None,
         sessions: pl.Series | None = None,
+        said: pl.DataFrame | None = None,
     ) -> pl.DataFrame:
         """One chunk of lines -> its LogTable; the texts are remembered.
 
@@ -95,11 +96,12 @@ class Normalizer:
             raw: [N] lines.
             rejections: row -> reason, from reading.
             sessions: [N] session keys of the input itself, or None.
+            said: [N] what the input says of its lines beside them, as for `wrappers.unwrap`.
         """
         raw = raw.cast(pl.String).alias("raw")
         n_lines = len(raw)
         too_long = bool((raw.str.len_bytes() > MAX_TEXT_CHARS).any())
-        lines = unwrap(raw, self.config)
+        lines = unwrap(raw, self.config, said)
         line = headers.unfold(lines["line"]).alias("line")
         facts = self._skeletons.facts(fold_digits(line))
         lines = lines.with_columns(
@@ -126,7 +128,8 @@ class Normalizer:
             self._rejection_of(noted, n_lines, too_long).alias("rejection"),
             self._text_ids_of(raw, line, facts, level_class).alias("text_id"),
         )
-        goes_on = (lines["format"] == "plain") & table["timestamp_utc"].is_null()
+        timeless = table["timestamp_utc"].is_null() & lines["outer_timestamp"].is_null()
+        goes_on = (lines["format"] == "plain") & timeless
         table = self._events.of(table, goes_on=goes_on, request=pl.Series(facts["request"] == 1))
         return table.cast(LOG_TABLE_SCHEMA)  # type: ignore[arg-type]
 

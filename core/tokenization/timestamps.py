@@ -25,9 +25,12 @@ PATTERNS = {
     "date_time": "%Y-%m-%d time=%H:%M:%S",
     "glog": "%Y %m%d %H:%M:%S%.f",
     "glog_year": "%Y%m%d %H:%M:%S%.f",
+    "us": "%m/%d/%Y %I:%M:%S %p",
+    "kibana": "%b %d %Y @ %H:%M:%S%.f",
     "epoch": "",
 }
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+_US = r"^[0-9]{1,2}/[0-9]{1,2}/[0-9]{4} [0-9]{1,2}:[0-9]{2}:[0-9]{2} [AP]M$"  # Windows, set up in American English
 _WITHOUT_YEAR = ("syslog", "month_day", "glog")
 _ZONE = r"(Z|[+-][0-9]{2}:?[0-9]{2})$"
 
@@ -65,6 +68,10 @@ class TimestampReader:
             pl.coalesce("outer_timestamp", "timestamp").alias("text"),
             pl.when(pl.col("outer_timestamp").str.contains(r"^[0-9]{9,16}(?:\.[0-9]+)?$"))
             .then(pl.lit("epoch"))
+            .when(pl.col("outer_timestamp").str.contains(_US))
+            .then(pl.lit("us"))
+            .when(pl.col("outer_timestamp").str.contains(" @ ", literal=True))
+            .then(pl.lit("kibana"))
             .when(pl.col("outer_timestamp").is_not_null())
             .then(pl.lit("iso"))
             .otherwise("kind")
@@ -96,6 +103,8 @@ class TimestampReader:
             clean = clean.str.slice(0, 10) + " " + (time.str.replace(f" ?{_ZONE}", "") if zoned else time)
         elif kind == "ctime":
             clean = clean.str.replace(r"^[A-Z][a-z]{2} ", "")  # the day of the week
+        elif kind == "kibana":
+            clean = pl.col("text").str.replace(",", "", literal=True)  # Nov 23, 2026 @ 10:00:00.000
         elif kind == "day_month_year":
             clean = clean.str.replace_all("[-/]", " ")
         elif kind in _WITHOUT_YEAR:

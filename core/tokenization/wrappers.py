@@ -22,12 +22,13 @@ MARKS = ("{", " stdout ", " stderr ", " | ")
 _DEPTH = 2  # JSON in JSON
 
 
-def unwrap(raw: pl.Series, config: ReadConfig) -> pl.DataFrame:
+def unwrap(raw: pl.Series, config: ReadConfig, said: pl.DataFrame | None = None) -> pl.DataFrame:
     """Lines without their wrappers, and what those say.
 
     Args:
         raw: [N] lines as written.
         config: its format and message field.
+        said: [N] what is said of the lines beside them, any of the columns OUTER, as text.
 
     Returns:
         [N] raw; line, at most MAX_TEXT_CHARS of what is within; is_json; outer_timestamp, outer_level, outer_host and
@@ -37,13 +38,13 @@ def unwrap(raw: pl.Series, config: ReadConfig) -> pl.DataFrame:
     lines = pl.DataFrame({"raw": raw}).with_columns(
         pl.col("raw").alias("line"),
         pl.lit(value=False).alias("is_json"),
-        *(nothing.alias(f"outer_{name}") for name in OUTER),
+        *((nothing if said is None or name not in said else said[name]).alias(f"outer_{name}") for name in OUTER),
         nothing.alias("rejection"),
     )
     if config.format in ("auto", "json") and raw.str.contains(_WRAPPED).any():
         lines = lines.with_columns(
-            pl.col("line").str.extract(_CRI).alias("outer_timestamp"),
-            pl.col("line").str.extract(_COMPOSE).alias("outer_component"),
+            pl.coalesce(pl.col("line").str.extract(_CRI), "outer_timestamp").alias("outer_timestamp"),
+            pl.coalesce(pl.col("line").str.extract(_COMPOSE), "outer_component").alias("outer_component"),
             pl.col("line").str.replace(_CRI, "").str.replace(_COMPOSE, ""),
         )
         for _ in range(_DEPTH):

@@ -12,7 +12,8 @@ import polars as pl
 
 from core.config import Config, ReadConfig
 from core.errors import InputError, WorkbenchError
-from core.ingest.files import NoLabelsError, read_chunks
+from core.ingest.chunk import NoLabelsError
+from core.ingest.files import read_chunks
 from core.ingest.labels import SUFFIX, check_labels, label_stem, labels_beside, read_labelled_csv, read_labels
 from core.store import RunInfo, RunReader
 from core.workbench.runs import inbox
