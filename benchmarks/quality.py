@@ -229,7 +229,7 @@ def measure(test: Test, seed: int) -> dict[str, Any]:
         return measured.of_lines(scored.in_context(score, ordinary(of_history, history.texts["count"].to_numpy())))
 
     rows: Rows = {name: measured.row(found[f"raw_{name}"].to_numpy()) for name in names}
-    others = [_of_other_design(seed, history, scored, classic=classic) for classic in (True, False)]
+    others = [_of_other_design(seed, weights, history, scored, classic=classic) for classic in (True, False)]
     for name, (of_design, texts, of_history) in zip(DESIGNS, [(detector, found, learnt), *others], strict=True):
         score, threshold = texts["score"].to_numpy(), of_design.threshold_
         rows[name] = measured.row(score, of_history["score"].to_numpy() if by_session else None, threshold)
@@ -243,9 +243,10 @@ def measure(test: Test, seed: int) -> dict[str, Any]:
     for name, score in baselines(history.texts, scored.texts, test.history is None).items():
         rows[name] = measured.row(score)
     rows["ceiling"] = measured.ceiling()
+    given_weights = [weights, *candidates(names)[1:]]  # by default few texts leave the network no say
     tried = {
-        "candidates": [measured.row(*fused(given))["pr_auc"] for given in candidates(names)],
-        "candidates_in_context": [in_context(given)["pr_auc"] for given in candidates(names)],
+        "candidates": [measured.row(*fused(given))["pr_auc"] for given in given_weights],
+        "candidates_in_context": [in_context(given)["pr_auc"] for given in given_weights],
     }
     return {"rows": rows, "seconds": seconds, "ranking_only": test.ranking_only} | tried | {
         "n_learnt": len(test.history or test.lines), "n_texts": len(history.texts), "n_scored": len(test.lines),
@@ -254,7 +255,7 @@ def measure(test: Test, seed: int) -> dict[str, Any]:
 
 
 def _of_other_design(
-    seed: int, history: Lines, scored: Lines, *, classic: bool
+    seed: int, weights: dict[str, float], history: Lines, scored: Lines, *, classic: bool
 ) -> tuple[LogDetector, pl.DataFrame, pl.DataFrame]:
     """The same weights without the scorers that need a network, or with a network that was never trained.
 
@@ -262,9 +263,7 @@ def _of_other_design(
         The detector, and what it says of the texts to score and of those learnt.
     """
     config = Config(seed=seed)
-    weighted = {
-        name: weight for name, weight in config.scoring.weights.items() if weight and (name in CLASSIC or not classic)
-    }
+    weighted = {name: weight for name, weight in weights.items() if weight and (name in CLASSIC or not classic)}
     config = dataclasses.replace(
         config,
         training=dataclasses.replace(config.training, max_steps=0),

@@ -143,6 +143,11 @@ def write_card(
             f"Masked log modelling: {last['step']:.0f} steps, {name_of_loss} {first[loss]:.3f} → {last[loss]:.3f}.",
             "",
         ]
+    if "network_silent" in facts:
+        lines += [
+            "The network learnt from too few texts to have a say in the score: what it finds weighs nothing.",
+            "",
+        ]
     lines += ["| scorer | weight | sees |", "|---|---|---|"]
     lines += [
         f"| {scorer} | {weight / total:.1%} | {WHAT_SCORERS_SEE[scorer]} |"

@@ -107,8 +107,9 @@ class TrainingConfig:
 def default_weights() -> dict[str, float]:
     """Weights of the fused score; the key order is the order of columns everywhere.
 
-    The shape and words of a line, severity and novelty carry it, with a little of two of the network's. Those at 0 are
-    computed and shown; in the fused score they lost more than they gave (docs/decisions.md).
+    The shape and words of a line, severity and novelty carry it, with a little of two of the network's, where it learns
+    from as many texts as an embedding has numbers. Those at 0 are computed and shown; in the fused score they lost more
+    than they gave (docs/decisions.md).
     """
     return {
         "mlp_head": 0.0,

@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 
 from core.bundle_folder import read_bundle, whole_folder, write_bundle
-from core.config import Config
+from core.config import Config, default_weights
 from core.errors import BundleError, InputError, WorkbenchError
 from core.records import (
     Decision,
@@ -71,7 +71,7 @@ class LogDetector:
     """Fits, scores, explains, saves and loads.
 
     Args:
-        config: everything that shapes the bundle.
+        config: everything that shapes the bundle; `fit` sets weights to 0 where little is learnt from.
 
     Attributes:
         fusion_: calibration, weights and threshold.
@@ -116,6 +116,7 @@ class LogDetector:
         started = dt.datetime.now(dt.UTC)
         names = list(self.config.scoring.weights)
         self.scorers_: dict[str, Scorer] = {name: scorer_class(name)(seed=self.config.seed) for name in names}
+        asked, self.config = self.config, self._weighed(texts["normalized_text"].n_unique())
         self.tokenizer_ = LogTokenizer(self.config.read)
         self.history_: list[dict[str, float | None]] = []
         self.encoder_: Encoder | None = None
@@ -130,6 +131,8 @@ class LogDetector:
         self.fusion_ = fitted.fusion
         self.learnt_ = self._answer_table(batch, fitted.raw)
         self.facts_ = self._facts(texts, started)
+        if self.config is not asked:
+            self.facts_["network_silent"] = True
         if not on_itself:
             self._learn_everyday(texts, fitted)
         if scoring.contamination:
@@ -151,6 +154,19 @@ class LogDetector:
         if again is not None:
             flagged = at_or_above(again, self.threshold_)["messages"]
             self.facts_["messages_flagged"] = flagged / float(again["messages"].sum())
+
+    def _weighed(self, n_texts: int) -> Config:
+        """The settings; by default the network has no say if it learns from fewer texts than an embedding has numbers.
+
+        Its scores follow its first weights there, and the seed would decide what is found (docs/decisions.md). Other
+        weights than the default ones were asked for, and stay.
+        """
+        scoring = self.config.scoring
+        if n_texts >= self.config.network.hidden_size or scoring.weights != default_weights():
+            return self.config
+        of_network = {name for name, scorer in self.scorers_.items() if scorer.requires & NETWORK_FIELDS}
+        weights = {name: 0.0 if name in of_network else weight for name, weight in scoring.weights.items()}
+        return replace(self.config, scoring=replace(scoring, weights=weights))
 
     def _needs_network(self) -> bool:
         return any(scorer.requires & NETWORK_FIELDS for scorer in self.scorers_.values())

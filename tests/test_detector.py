@@ -134,7 +134,24 @@ def test_the_same_history_and_seed_give_the_same_detector(
     assert again.facts_["data_sha256"] == detector.facts_["data_sha256"]
     assert again.score(new[0])["score"].to_list() == detector.score(new[0])["score"].to_list()
     other = LogDetector(dataclasses.replace(CONFIG, seed=1)).fit(history)
-    assert other.score(new[0])["score"].to_list() != detector.score(new[0])["score"].to_list()
+    assert other.score(new[0])["density"].to_list() != detector.score(new[0])["density"].to_list()
+
+
+def test_a_network_that_learns_from_few_texts_has_no_say_unless_asked(history: pl.DataFrame, tmp_path: Path) -> None:
+    few = dataclasses.replace(
+        CONFIG,
+        network=dataclasses.replace(CONFIG.network, hidden_size=len(history) + 2, n_layers=1),
+        training=TrainingConfig(max_steps=1, batch_size=2),
+    )
+    enough = dataclasses.replace(few, network=dataclasses.replace(few.network, hidden_size=len(history) // 2 * 2))
+    asked = dataclasses.replace(few, scoring=dataclasses.replace(few.scoring, weights={"density": 1.0, "novelty": 1.0}))
+    found = {}
+    for name, config in {"few": few, "enough": enough, "asked": asked}.items():
+        detector = LogDetector(config).fit(history)
+        write_card(tmp_path, name, detector.config, detector.facts_, detector.history_)
+        says = "weighs nothing" not in (tmp_path / "README.md").read_text()
+        found[name] = (detector.fusion_.weights["density"], detector.config.scoring.weights["density"], says)
+    assert found == {"few": (0.0, 0.0, False), "enough": (0.1, 0.1, True), "asked": (1.0, 1.0, True)}
 
 
 def test_explain_says_why(detector: LogDetector) -> None:
