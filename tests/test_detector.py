@@ -154,6 +154,15 @@ def test_a_network_that_learns_from_few_texts_has_no_say_unless_asked(history: p
     assert found == {"few": (0.0, 0.0, False), "enough": (0.1, 0.1, True), "asked": (1.0, 1.0, True)}
 
 
+def test_without_a_say_of_the_network_a_quick_look_scores_the_same(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "a.log", access_log(200, n_attacks=5)[0])
+    runs = [workbench.score([log], config=config) for config in (CONFIG, workbench.quick(CONFIG))]
+    assert ["a quick look scores the same" in " ".join(run.notes) for run in runs] == [True, False]
+    whole, quick = (workbench.run(run.run_id).texts() for run in runs)
+    assert whole["score"].to_list() == quick["score"].to_list()
+    assert runs[0].threshold == runs[1].threshold
+
+
 def test_explain_says_why(detector: LogDetector) -> None:
     line = access_log(1, n_attacks=1, seed=2)[0][0]
     why = detector.explain(line)

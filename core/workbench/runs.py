@@ -331,6 +331,11 @@ def _notes(reading: Reading, detector: LogDetector, model: str | None, context: 
                 "such a split too."
             )
         )
+        if "network_silent" in detector.facts_:
+            notes.append(
+                "This log has too few messages for the network to have a say in the score: a quick look scores the "
+                "same, in seconds. What the network adds are the surprising words, and the map on Explore."
+            )
     novelty = detector.scorers_.get(NoveltyScorer.name)
     if model is not None and isinstance(novelty, NoveltyScorer):
         known = novelty.known_share(reading.texts["normalized_text"].to_list(), reading.texts["count"].to_numpy())
