@@ -84,6 +84,8 @@ def preview(path: Path, read: ReadConfig | None = None, n: int = 20) -> Preview:
     elif without_year := [said for name, said in _WITHOUT_YEAR.items() if name in shares]:
         year = rows["timestamp_utc"].drop_nulls()[0].year
         notes.append(f"{without_year[0]} writes no year and no zone: read as {year} in {read.timezone}")
+    if said is not None:
+        notes.append(f"a CSV with columns of their own for {', '.join(said.columns)}")
     if {"bgl", "thunderbird"} & set(shares):
         notes.append("a label column in front of the line, where there is one, is left out of the text")
     return Preview(next(iter(shares), "plain"), shares, rows.head(n), texts, notes, Path(path).stat().st_size)

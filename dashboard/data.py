@@ -173,7 +173,7 @@ def show_preview(found: workbench.Preview) -> None:
         "line_no": st.column_config.NumberColumn("Line", width=50),
         "rejection": st.column_config.TextColumn("Not read as its format", width=180),
         "timestamp_utc": st.column_config.DatetimeColumn("Time (UTC)", format="YYYY-MM-DD HH:mm:ss", width=150),
-        "level": st.column_config.TextColumn("Level", width=60),
+        "level": st.column_config.TextColumn("Level", width=92),
         "host": st.column_config.TextColumn("Host", width=110),
         "component": st.column_config.TextColumn("Component", width=120),
         "normalized_text": st.column_config.TextColumn("What the scorers see", width=360),

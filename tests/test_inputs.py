@@ -169,3 +169,22 @@ def test_an_ended_job_is_done_again_as_a_new_run(two_files: list[Path]):
     two_files[1].unlink()
     with pytest.raises(WorkbenchError, match="no such file any more"):
         workbench.start_again(first)
+
+
+def test_a_preview_shows_what_the_columns_of_an_export_say(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(
+        "TimeCreated,Id,LevelDisplayName,ProviderName,Message\n"
+        '2026-11-23T10:00:00,7031,Error,SCM,"The X service\nterminated unexpectedly."\n'
+    )
+    found = workbench.preview(tmp_path / "a.csv")
+    row = found.rows.row(0, named=True)
+    assert (row["timestamp_utc"], row["level"], row["component"]) == (datetime(2026, 11, 23, 10), "ERROR", "SCM")
+    assert row["normalized_text"] == "the x service terminated unexpectedly."
+    assert found.notes == ["a CSV with columns of their own for timestamp, level, component"]
+
+
+def test_a_preview_says_which_year_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text("E1010 08:02:30.123456       1 reflector.go:126] Failed to list pods\n")
+    found = workbench.preview(tmp_path / "a.log")
+    year = found.rows["timestamp_utc"][0].year
+    assert found.notes == [f"klog writes no year and no zone: read as {year} in UTC"]
