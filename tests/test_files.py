@@ -207,6 +207,10 @@ def test_csv_of_a_log_system_says_time_level_host_and_component_in_columns(tmp_p
     assert (chunk.lines.to_list(), chunk.rejections) == (["The X failed."], {})
     assert chunk.said is not None
     assert chunk.said.to_dicts() == [{"timestamp": "11/23/2026 1:00:01 PM", "level": "Error", "component": "SCM"}]
+    path.write_text('#TYPE EventLogRecord\n"Message","Level","LevelDisplayName","TimeCreated"\nx,4,Information,soon\n')
+    (chunk,) = read_chunks(path)  # Get-WinEvent | Export-Csv: Windows counts its levels otherwise than syslog
+    assert chunk.said is not None
+    assert chunk.said.to_dicts() == [{"timestamp": "soon", "level": "Information"}]
     path.write_text("line,time,level\nx,2026-11-23T10:00:00Z,error\n")
     assert next(read_chunks(path)).said is None  # a labelled CSV's text says all there is
 

@@ -278,8 +278,14 @@ CASES = [
     ),
     (
         "json",  # a JSON logger in Docker
-        '{"log": "{\\"level\\": \\"error\\", \\"msg\\": \\"order 7 failed\\"}\\n", "time": "2023-10-10T08:02:31Z"}',
+        '{"log": "{\\"level\\": \\"error\\", \\"msg\\": \\"order 7 failed\\"}\\n", '
+        '"stream": "stdout", "time": "2023-10-10T08:02:31Z"}',
         ("2023-10-10T08:02:31", "ERROR", None, None, "order num failed"),
+    ),
+    (
+        "json",  # what a client may have sent is text
+        '{"level": "error", "msg": "{\\"level\\": \\"debug\\", \\"msg\\": \\"all is well\\"}"}',
+        (None, "ERROR", None, None, '{"level": "debug", "msg": "all is well"}'),
     ),
     ("dmesg", "[12345.678901] usb 1-1: reset", (None, None, None, None, "usb num-num: reset")),
     (

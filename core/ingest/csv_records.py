@@ -40,7 +40,7 @@ SAID = {
         "timestamp", "@timestamp", "_time", "time", "ts", "datetime", "date and time", "timecreated", "timegenerated",
         "eventtime", "date",
     ),
-    "level": ("level", "leveldisplayname", "severity", "severitylevel", "log.level", "loglevel"),
+    "level": ("leveldisplayname", "level", "severity", "severitylevel", "log.level", "loglevel"),
     "host": ("host", "hostname", "host.name", "computer", "machinename", "computername"),
     "component": ("logger", "component", "service", "service.name", "providername", "source", "processname", "module"),
 }  # fmt: skip
@@ -54,6 +54,8 @@ def csv_chunks(stream: BinaryIO, name: str, config: ReadConfig, with_labels: boo
     text = io.TextIOWrapper(cast(io.BufferedReader, stream), encoding="utf-8", errors="surrogateescape", newline="")
     source = _csv_records(text, name)
     header, _ = next(source, ([], ""))
+    if header and header[0].startswith("#TYPE "):  # PowerShell's Export-Csv says of what kind the objects were
+        header, _ = next(source, ([], ""))
     if header == EVENT_VIEWER:
         header = [*header, "Message"]
     column = config.message_field or _message_column(header)

@@ -120,6 +120,12 @@ _SYSLOG_TAG: list[tuple[str | None, str]] = [
     ("message", ".*"),
 ]
 
+_REQUESTED: list[tuple[str | None, str]] = [
+    (None, r'\] "'),
+    ("message", r'(?:[^"\\]|\\.)*?'),
+    (None, r'(?: HTTP/[0-9.]+)?" '),
+    ("status", r"[0-9]{3}"),
+]
 _CISCO: list[tuple[str | None, str]] = [
     (None, r" ?:? ?%"),
     ("component", r"[A-Z][A-Z0-9_]*"),
@@ -180,10 +186,7 @@ FORMATS: tuple[Format, ...] = (
             ("host", r"[0-9A-Za-z.:%_-]+"),
             (None, r" [^ ]+ (?:[^ ]+|[^\[\]]+) \["),
             ("timestamp", rf"[0-9]{{2}}/{MONTH}/[0-9]{{4}}:{_TIME} [+-][0-9]{{4}}"),
-            (None, r'\] "'),
-            ("message", r'(?:[^"\\]|\\.)*?'),
-            (None, r'(?: HTTP/[0-9.]+)?" '),
-            ("status", r"[0-9]{3}"),
+            *_REQUESTED,
             # Who sent it, in few words, or each client would make each page another text: the agent's first product and
             # the name it gives (sqlmap, curl, Googlebot), browsers alike. A referer or agent that is not written as
             # RFC 9110 writes them (sections 10.1.3 and 10.1.5) may carry an attack: it is told in full.
@@ -209,10 +212,7 @@ FORMATS: tuple[Format, ...] = (
             ("host", r"(?:[0-9A-Za-z.:_-]+|)"),
             (None, r"(?: - - )?\["),
             ("timestamp", rf"[0-9]{{2}}/{MONTH}/[0-9]{{4}} {_TIME}"),
-            (None, r'\] "'),
-            ("message", r'(?:[^"\\]|\\.)*?'),
-            (None, r'(?: HTTP/[0-9.]+)?" '),
-            ("status", r"[0-9]{3}"),
+            *_REQUESTED,
             (None, r" [^ ]+"),
         ],
         "day_month_year",
@@ -311,10 +311,7 @@ FORMATS: tuple[Format, ...] = (
         [
             (None, r"\["),
             ("timestamp", ISO),
-            (None, r'\] "'),
-            ("message", r'(?:[^"\\]|\\.)*?'),
-            (None, r'(?: HTTP/[0-9.]+)?" '),
-            ("status", r"[0-9]{3}"),
+            *_REQUESTED,
             (None, " -?"),
             ("message", r"(?:[A-Z][A-Z,]*|)"),  # what went wrong: UF, no connection; NR, no route
             (None, r' [^"]*"-?'),

@@ -1,6 +1,7 @@
 """L2, lines within lines: what a JSON object or a container's engine has put around a line is taken off.
 
-The message within may be a line of any format, or JSON again, as Docker keeps what a JSON logger writes.
+The message within may be a line of any format. It is JSON again only where Docker has kept what a JSON logger writes:
+what else looks so in a message may come from a client, who must not choose its text, level and time.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ OUTER = ("timestamp", "level", "host", "component")
 
 _CRI = rf"^({ISO}) (?:stdout|stderr) [FP] "  # how Kubernetes keeps what containers write
 _COMPOSE = r"^([a-z0-9][a-z0-9_.-]*[-_][0-9]+) +\| "
-_WRAPPED = rf"^\s*\{{|{_CRI}|{_COMPOSE}"
+_OBJECT = r"^\s*\{"
+_WRAPPED = rf"{_OBJECT}|{_CRI}|{_COMPOSE}"
 MARKS = ("{", " stdout ", " stderr ", " | ")
 """A line with none of these has no wrapper."""
-_DEPTH = 2  # JSON in JSON
+_STREAMS = ("stdout", "stderr")  # that Docker names beside a line
 
 
 def unwrap(raw: pl.Series, config: ReadConfig, said: pl.DataFrame | None = None) -> pl.DataFrame:
@@ -47,8 +49,9 @@ def unwrap(raw: pl.Series, config: ReadConfig, said: pl.DataFrame | None = None)
             pl.coalesce(pl.col("line").str.extract(_COMPOSE), "outer_component").alias("outer_component"),
             pl.col("line").str.replace(_CRI, "").str.replace(_COMPOSE, ""),
         )
-        for _ in range(_DEPTH):
-            lines = _out_of_json(lines, config)
+        in_docker = lines["line"].str.json_path_match("$.stream").is_in(_STREAMS)
+        lines = _out_of_json(lines, lines["line"].str.contains(_OBJECT), config)
+        lines = _out_of_json(lines, lines["line"].str.contains(_OBJECT) & in_docker.fill_null(value=False), config)
     if config.format == "json":
         is_text = ~pl.col("is_json") & (pl.col("raw").str.strip_chars() != "")
         refused = pl.when(is_text).then(pl.lit("not a JSON object; read as text"))
@@ -58,9 +61,14 @@ def unwrap(raw: pl.Series, config: ReadConfig, said: pl.DataFrame | None = None)
     return lines
 
 
-def _out_of_json(lines: pl.DataFrame, config: ReadConfig) -> pl.DataFrame:
-    """Lines that are JSON objects replaced by their messages; what an inner one says counts, else the outer one."""
-    looks_so = lines["line"].str.contains(r"^\s*\{")
+def _out_of_json(lines: pl.DataFrame, looks_so: pl.Series, config: ReadConfig) -> pl.DataFrame:
+    """Lines that are JSON objects replaced by their messages; what an inner one says counts, else the outer one.
+
+    Args:
+        lines: [N] as `unwrap` gives them.
+        looks_so: [N] bool, which to try.
+        config: its message field.
+    """
     if not looks_so.any():
         return lines
     fields = dict(JSON_FIELDS)
