@@ -242,8 +242,9 @@ def score_form(paths: list[Path], read: workbench.ReadConfig, texts: pl.DataFram
         width="stretch",
         disabled=wait,
     )
+    waiting = st.empty()  # used or not: what follows keeps its place
     if wait:
-        st.caption(WAIT)
+        waiting.caption(WAIT)
     st.page_link(MODELS_PAGE, label="Or train a model from it", icon=":material/model_training:")
     if not start:
         return

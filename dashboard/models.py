@@ -229,8 +229,9 @@ def training_form() -> None:
             st.error(literal(str(error)), icon=":material/error:")
         else:
             st.rerun()
+    waiting = st.empty()  # used or not: what follows keeps its place
     if wait:
-        st.caption(WAIT)
+        waiting.caption(WAIT)
     st.caption("One to two minutes, whatever the number of lines: each distinct message is learnt once.")
 
 
