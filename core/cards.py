@@ -19,7 +19,7 @@ WHAT_SCORERS_SEE = {
     "likelihood": "pseudo-perplexity: how surprising each token is to the masked language model",
     "novelty": "never-seen and rare texts",
     "tfidf": "TF-IDF distance of words and punctuation to shares of all learnt lines",
-    "shape": "distance of a request's build, rare words left out, to shares of all learnt lines; other lines whole",
+    "shape": "distance of a request's build, rare words left out, and surprise at its parameters; other lines whole",
     "severity": "level, status class and words such as failed or denied",
 }
 

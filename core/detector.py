@@ -43,7 +43,7 @@ from core.tokenization.normalize import formats_of
 if TYPE_CHECKING:
     from core.networks.encoder import Encoder
 
-FORMAT_NUMBER = 2
+FORMAT_NUMBER = 3
 NETWORK_FIELDS = frozenset({"embeddings", "token_surprise", "corrupted"})
 SCORE_TOLERANCE = 1e-4
 """Scores of the same line differ by at most this on one machine, whatever is scored beside it."""
@@ -317,7 +317,7 @@ class LogDetector:
             "is_anomaly": (score >= self.threshold_).astype(np.int8),
             **{f"raw_{name}": values for name, values in raw.items()},
             **calibrated,
-            "reason": reasons(batch, score, calibrated, self.fusion_, self.scorers_.get("novelty")),
+            "reason": reasons(batch, score, calibrated, self.fusion_, self.scorers_),
             "nearest": self._nearest(batch, score),
         }
 

@@ -1,5 +1,6 @@
 """Literal input, literal output for the scorers that need no network."""
 
+import itertools
 import math
 
 import numpy as np
@@ -123,7 +124,9 @@ def test_a_word_judged_normal_is_no_longer_unknown() -> None:
 
 def test_shape_tells_a_new_page_from_an_injection() -> None:
     pages = [f"get /docs/{name}.html 2xx" for name in ("a", "beta", "gamma", "delta")]
-    scorer = ShapeScorer().fit(batch(*pages, "get /find.php?q=x 2xx", counts=[1, 1, 1, 1, 996]))
+    words = ["".join(letters) for letters in itertools.product("bdfgklmnpt", "aeiou", "dklmnrst")]
+    asked = [f"get /find.php?q={word} 2xx" for word in words]
+    scorer = ShapeScorer().fit(batch(*pages, *asked, counts=[1] * 4 + [2] * len(asked)))
     page, search, injection = scorer.score(
         batch("get /docs/omega.html 2xx", "get /find.php?q=other 2xx", "get /find.php?q=x'or'1'='1 2xx")
     )

@@ -141,8 +141,10 @@ def check_layers(layers: Layers, mean: np.ndarray, scale: np.ndarray) -> None:
     """Check loaded parts against each other.
 
     Raises:
-        ValueError: where widths do not follow from one another.
+        ValueError: where there are no layers, or widths do not follow from one another.
     """
+    if not layers:
+        raise ValueError("there are no layers")
     width = mean.shape[0] if mean.ndim == 1 and mean.shape == scale.shape else -1
     for weight, bias in zip(layers[::2], layers[1::2], strict=True):
         if weight.ndim != 2 or weight.shape[0] != width or bias.shape != (1, weight.shape[1]):

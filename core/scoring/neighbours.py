@@ -177,18 +177,25 @@ def vouched_lines(n_lines: int) -> int:
 def lines_without(
     texts: list[str], counts: np.ndarray, forgotten: list[str], forgotten_counts: np.ndarray
 ) -> dict[str, int]:
-    """Lines of each text, in order, once those forgotten are taken away; texts without a line are left out.
+    """As `lines_left`.
 
     Raises:
         WorkbenchError: no line is left.
     """
+    if not (left := lines_left(texts, counts, forgotten, forgotten_counts)):
+        raise WorkbenchError("every message learnt from is judged abnormal; nothing is left that says what is normal")
+    return left
+
+
+def lines_left(
+    texts: list[str], counts: np.ndarray, forgotten: list[str], forgotten_counts: np.ndarray
+) -> dict[str, int]:
+    """Lines of each text, in order, once those forgotten are taken away; texts without a line are left out."""
     lines = dict(zip(texts, counts.tolist(), strict=True))
     for text, count in zip(forgotten, forgotten_counts.tolist(), strict=True):
         if text in lines:  # a bank of drawn lines may not hold it
             lines[text] -= count
-    if not (left := {text: count for text, count in lines.items() if count > 0}):
-        raise WorkbenchError("every message learnt from is judged abnormal; nothing is left that says what is normal")
-    return left
+    return {text: count for text, count in lines.items() if count > 0}
 
 
 def _own_at_zero(distances: np.ndarray, own: np.ndarray) -> np.ndarray:
@@ -336,10 +343,10 @@ def check_counts(texts: list[str], counts: np.ndarray) -> None:
     """Check loaded texts and counts against each other.
 
     Raises:
-        ValueError: where they differ in number or a count is below 1.
+        ValueError: where there are none, they differ in number, or a count is below 1.
     """
-    if counts.shape != (len(texts),) or (counts < 1).any():
-        raise ValueError("texts and counts differ in number, or a count is below 1")
+    if not texts or counts.shape != (len(texts),) or (counts < 1).any():
+        raise ValueError("there are no texts, texts and counts differ in number, or a count is below 1")
 
 
 def euclidean(queries: np.ndarray, bank: np.ndarray, bank_squared: np.ndarray | None = None) -> np.ndarray:

@@ -201,11 +201,11 @@ def _stored_value(name: str, kind: type, values: dict[str, Any], arrays: dict[st
     """One fitted value; ValueError where it is missing, of another type or not finite."""
     value = values.get(name, arrays.get(name))
     if value is None and kind is list:
-        value = [arrays[f"{name}.{i}"] for i in range(sum(key.startswith(f"{name}.") for key in arrays))]
-    if not isinstance(value, kind) or (kind is list and not value):
+        value = [arrays[f"{name}.{i}"] for i in range(sum(key.startswith(f"{name}.") for key in arrays))] or None
+    if not isinstance(value, kind):
         raise ValueError(f"{name} is missing or not of type {kind.__name__}")
     parts: list[Any] = value if isinstance(value, list) else [value]
-    if isinstance(value, list) and {type(part) for part in parts} not in ({str}, {np.ndarray}):
+    if isinstance(value, list) and {type(part) for part in parts} not in (set(), {str}, {np.ndarray}):
         raise ValueError(f"{name} holds something else than texts or arrays")
     if not all(isinstance(part, str) or np.isfinite(part).all() for part in parts):
         raise ValueError(f"{name} is not finite")
