@@ -28,6 +28,7 @@ from core.config import ReadConfig
 from core.errors import InputError
 from core.ingest.chunk import Chunk, NoLabelsError
 from core.ingest.csv_records import csv_chunks
+from core.ingest.w3c import as_access_log, is_extended
 from core.records import Progress, no_progress
 
 BLOCK_BYTES = 16 << 20
@@ -102,7 +103,8 @@ def _chunks(raw: io.BufferedReader, name: str, config: ReadConfig, with_labels: 
             f"{name}: expected a CSV with the columns line and label; this is a plain log: "
             "put its labels beside it as NAME.labels.csv (columns line_no and label), or name them with --labels"
         )
-    return _line_chunks(stream, config.max_line_bytes)
+    chunks = _line_chunks(stream, config.max_line_bytes)
+    return as_access_log(chunks) if config.format == "auto" and is_extended(first) else chunks
 
 
 @contextmanager

@@ -257,7 +257,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "iis",
-        "Microsoft IIS (W3C extended, its default fields)",
+        "Microsoft IIS (W3C extended) without its #Fields line, in the default order",
         "2023-10-10 08:02:30 10.0.0.2 GET /index.aspx id=7 443 - 203.0.113.7 Mozilla/5.0+(Windows) - 200 0 0 15",
         [
             ("timestamp", rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}} {_TIME}"),
