@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.scoring.parameters import Parameters, Request, parse
@@ -94,6 +94,7 @@ def test_nothing_learnt_says_nothing() -> None:
     assert Parameters({}).surprise(["get /a?b=c 2xx", ""]).tolist() == [0.0, 0.0]
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.text("gpeost /a?&='% 2x<é\0", max_size=30).map("get /a?".__add__), st.integers(1, 9), max_size=8

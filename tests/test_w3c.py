@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.config import ReadConfig
@@ -112,6 +112,7 @@ def test_a_format_that_was_asked_for_stays_with_the_lines_as_they_are(tmp_path: 
     assert chunk.lines.to_list() == IIS.splitlines()
 
 
+@settings(deadline=None)
 @given(st.lists(st.text('#Fields: acipt-m\t"0/', max_size=40), max_size=6), st.integers(1, 3))
 def test_every_line_stays_one_line_however_they_come_in_chunks(lines: list[str], size: int) -> None:
     head = ["#Fields: time c-ip cs-method cs-uri-stem sc-status", "08:00:00 ::1 GET / 200"]

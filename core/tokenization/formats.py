@@ -648,7 +648,7 @@ FORMATS: tuple[Format, ...] = (
 
 CONTAINERS = {
     "json": (
-        "JSON lines; the message field is found or named, and may itself be a line of any other format, or JSON",
+        "JSON lines; the message is found or its field named, and may itself be a line of any format; else all fields",
         '{"time": "2023-10-10T08:02:30Z", "level": "error", "message": "admin login failed from 192.168.1.1"}',
     ),
     "csv": (
@@ -670,10 +670,24 @@ JSON_FIELDS = {
         "short_message",
         "textPayload",
         "jsonPayload.message",
+        "body.stringValue",
         "@m",
         "@mt",
     ),
-    "timestamp": ("timestamp", "@timestamp", "time", "ts", "@t", "t.$date", "__REALTIME_TIMESTAMP", "eventTime"),
+    "timestamp": (
+        "timestamp",
+        "@timestamp",
+        "time",
+        "ts",
+        "@t",
+        "t.$date",
+        "__REALTIME_TIMESTAMP",
+        "eventTime",
+        "requestReceivedTimestamp",
+        "published",
+        "datetime",
+        "date",
+    ),
     "level": ("level", "severity", "levelname", "log.level", "lvl", "@l", "PRIORITY", "s"),
     "host": ("host.name", "hostname", "host", "_HOSTNAME"),
     "component": (

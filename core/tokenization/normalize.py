@@ -20,7 +20,7 @@ from core.tokenization.events import Events
 from core.tokenization.skeletons import Facts, Skeletons, fold_digits
 from core.tokenization.sources import SOURCE, Sources
 from core.tokenization.timestamps import TimestampReader
-from core.tokenization.wrappers import MAX_TEXT_CHARS, json_paths, unwrap
+from core.tokenization.wrappers import MAX_TEXT_CHARS, unwrap
 
 
 def formats_of(lines: pl.Series, config: ReadConfig) -> pl.Series:
@@ -56,8 +56,6 @@ class Normalizer:
             )
         if self.config.sessions not in (None, SOURCE):
             self._check_sessions()
-        if self.config.message_field:
-            _check_field(self.config.message_field)
         self._sources = Sources() if self.config.sessions == SOURCE or self.by_source else None
         self._skeletons = Skeletons(self.config.format)
         self._ids_of_keys: dict[int, int] = {}
@@ -242,14 +240,6 @@ _SPELLED_OUT = {word: name.upper() for word, name in formats.LEVEL_OF_WORD.items
 _STATUSES = 11  # the first digit of an HTTP status, or none
 _NO_STATUS = _STATUSES - 1
 LEVEL_CLASS_OF_WORD = formats.LEVEL_OF_WORD | {name.upper(): name for name in LEVEL_CLASSES if name}
-
-
-def _check_field(name: str) -> None:
-    try:
-        for path in json_paths(name):
-            pl.Series(["{}"]).str.json_path_match(path)
-    except pl.exceptions.PolarsError as error:
-        raise WorkbenchError(f"--message-field {name!r} cannot name a field: {error}") from error
 
 
 def _format(found: pl.Expr) -> pl.Expr:

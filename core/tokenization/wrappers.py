@@ -6,10 +6,12 @@ what else looks so in a message may come from a client, who must not choose its 
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
 from core.config import ReadConfig
 from core.tokenization.formats import ISO, JSON_FIELDS
+from core.tokenization.json_lines import fields_of, first_of, read_object
 
 MAX_TEXT_CHARS = 4_096  # of a line; what lies beyond is kept and shown, but not scored
 OUTER = ("timestamp", "level", "host", "component")
@@ -71,30 +73,28 @@ def _out_of_json(lines: pl.DataFrame, looks_so: pl.Series, config: ReadConfig) -
     """
     if not looks_so.any():
         return lines
-    fields = dict(JSON_FIELDS)
+    fields: dict[str, tuple[str, ...]] = dict(JSON_FIELDS)
     if config.message_field:
         fields["message"] = (config.message_field,)
-    json = pl.when(looks_so).then("line")
-    found = lines.select(
-        pl.coalesce(json.str.json_path_match(path) for key in keys for path in json_paths(key)).alias(name)
-        for name, keys in fields.items()
-    )
-    valid = looks_so & lines.select(json.str.json_path_match("$").is_not_null().alias("valid"))["valid"]
-    missing = ", ".join(fields["message"])
-    reason = (
-        pl.when(looks_so & ~valid)
-        .then(pl.lit("damaged JSON; read as text"))
-        .when(valid & found["message"].is_null())
-        .then(pl.lit(f"no message field ({missing}); the whole line is read as text"))
-    )
+    said: dict[str, list[str | None]] = {name: [None] * len(lines) for name in (*fields, "rejection")}
+    rows = looks_so.arg_true().to_list()
+    valid = np.zeros(len(lines), dtype=bool)
+    for row, line in zip(rows, lines["line"].filter(looks_so), strict=True):
+        found = read_object(line)
+        if found is None:
+            said["rejection"][row] = "damaged JSON; read as text"
+            continue
+        valid[row] = True
+        for name, keys in fields.items():
+            said[name][row] = first_of(found, keys)
+        if said["message"][row] is None:
+            said["message"][row] = fields_of(found)
+            if config.message_field:
+                said["rejection"][row] = f"no field {config.message_field}; all its fields are read"
+    of_json = pl.DataFrame(said, schema=dict.fromkeys(said, pl.String))
     return lines.with_columns(
-        pl.coalesce(found["message"].str.replace_all(r"[\r\n]+", " "), "line").alias("line"),
+        pl.coalesce(of_json["message"].str.replace_all(r"[\r\n]+", " "), "line").alias("line"),
         (pl.col("is_json") | valid).alias("is_json"),
-        *(pl.coalesce(found[name], f"outer_{name}").alias(f"outer_{name}") for name in OUTER),
-        pl.when(~pl.col("is_json")).then(reason).otherwise("rejection").alias("rejection"),
+        *(pl.coalesce(of_json[name], f"outer_{name}").alias(f"outer_{name}") for name in OUTER),
+        pl.when(~pl.col("is_json")).then(of_json["rejection"]).otherwise("rejection").alias("rejection"),
     )
-
-
-def json_paths(key: str) -> list[str]:
-    """The JSON paths of a field that is named, or that lies within another."""
-    return [f"$.{key}", f"$['{key}']"] if "." in key else [f"$['{key}']"]
