@@ -2,9 +2,10 @@
 
 Two lines are of one *burst* where they share the source, or the message, with no longer gap than asked between lines of
 it; a line goes to the larger of its two bursts, so that a scan is told by its client and a failure of many hosts by its
-message. Bursts that say the same and are about as abnormal, no further apart than the gap, are one *incident*: they
-agree in the commonest message, its rare words left out, and in the third of the scores from the threshold to 1. What
-is then still in ones and twos is one incident for each component and third.
+message. A line that goes on with the one above, as those of a stack trace do, is of its burst. Bursts that say the same
+and are about as abnormal, no further apart than the gap, are one *incident*: they agree in the commonest message, its
+rare words left out, and in the third of the scores from the threshold to 1. What is then still in ones and twos is one
+incident for each component and third.
 
 A title is made of the words that tell an incident from the rest of the run, see `tokenization.telling_words`.
 
@@ -72,7 +73,8 @@ def fold(flagged: pl.DataFrame, texts: pl.DataFrame, threshold: float, span: tup
 
     Args:
         flagged: line_no, timestamp_utc, source, component (both null where unknown), text_id, score (0 to 1, higher is
-            more abnormal) and position: Int64, microseconds or the line number; null takes that of the line before.
+            more abnormal), goes_on (whether it is of one event with the flagged line before it) and position: Int64,
+            microseconds or the line number; null takes that of the line before.
         texts: every text of the run: text_id, normalized_text, count.
         threshold: 0 to 1; flagged lines lie at or above it.
         span: first and last position of the run.
@@ -99,7 +101,8 @@ def _in_bursts(rows: pl.DataFrame, gap: float) -> pl.DataFrame:
     rows = rows.with_columns(_segments(rows, "source", gap), _segments(rows, "text_id", gap))
     by_source, by_text = pl.col("segment_of_source"), pl.col("segment_of_text_id")
     larger = by_source.is_not_null() & (pl.len().over(by_source) >= pl.len().over(by_text))
-    return rows.with_columns(pl.when(larger).then(2 * by_source).otherwise(2 * by_text + 1).alias("burst"))
+    rows = rows.with_columns(pl.when(larger).then(2 * by_source).otherwise(2 * by_text + 1).alias("burst"))
+    return rows.with_columns(pl.when(~pl.col("goes_on")).then("burst").forward_fill().alias("burst"))
 
 
 def _segments(rows: pl.DataFrame, key: str, gap: float) -> pl.Series:

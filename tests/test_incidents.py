@@ -3,6 +3,7 @@
 import random
 from datetime import datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import workbench
+from core.config import Config
 from core.incidents import SPARK_SPANS, Incidents, fold
+from core.workbench.incidents import go_on
 from tests.builders import HOSTILE_LINES, store_run
 
 START = datetime(2026, 11, 18)
@@ -43,8 +46,9 @@ def folded(
             "component": None,
             "text_id": [texts.index(text) for _, _, text, _ in lines],
             "score": [score for *_, score in lines],
+            "goes_on": False,
         },
-        schema_overrides={"text_id": pl.UInt32, "source": pl.String, "component": pl.String},
+        schema_overrides={"text_id": pl.UInt32, "source": pl.String, "component": pl.String, "goes_on": pl.Boolean},
     )
     if shuffled:
         order = list(range(len(lines)))
@@ -74,6 +78,40 @@ def test_a_scan_is_one_thing_by_its_source_and_a_failure_by_its_message():
     assert by_lines["sources"].to_list()[0] == ["10.0.0.9"]
     assert "probing" in by_lines["title"][0]
     assert by_lines["title"][1] == "disk failed on node"
+
+
+TRACE = """\
+2026-11-20 08:00:{second:02d},{millisecond} ERROR [exec-{thread}] c.e.shop.OrderController - order failed
+java.net.SocketTimeoutException: Read timed out
+\tat com.example.shop.Gateway.send(Gateway.java:{line})
+Caused by: java.sql.SQLException: connection reset
+"""
+
+
+def test_a_stack_trace_is_of_the_incident_of_its_first_line(tmp_path: Path) -> None:
+    usual = "".join(
+        f"2026-11-20 07:{no // 60:02d}:{no % 60:02d},000 INFO  [exec-1] c.e.shop.CartService - cart {no} updated\n"
+        for no in range(1_000)
+    )
+    traces = "".join(TRACE.format(second=no, millisecond=100 + no, thread=no, line=no) for no in range(3))
+    log = tmp_path / "shop.log"
+    log.write_text(usual + traces, "utf-8")
+    run = workbench.score([log], None, workbench.quick(Config()))
+    found = workbench.incidents(workbench.run(run.run_id), 0.3)
+    flagged = found.lines["line_no"].to_list()
+    assert [no for no in flagged if no % 4 != 3] == [1_001, 1_002, 1_004, 1_005, 1_006, 1_008, 1_009, 1_010, 1_012]
+    assert groups(found) == {frozenset(flagged)}
+
+
+def test_lines_that_go_on_stand_apart_from_lines_of_their_own_at_the_same_time(tmp_path: Path) -> None:
+    lines = [f"Nov 20 08:{no // 60:02d}:{no % 60:02d} web1 cron[{no}]: job done" for no in range(1_000)]
+    lines += ["Nov 20 09:00:00 web1 kernel: disk failed", "Nov 20 09:00:00 web1 kernel: fan failed"]  # each a header
+    log = tmp_path / "syslog"
+    log.write_text("\n".join(lines), "utf-8")
+    run = workbench.score([log], None, workbench.quick(Config()))
+    reader = workbench.run(run.run_id)
+    assert reader.flagged_lines(0.3, 10)["line_no"].to_list() == [1_001, 1_002]
+    assert not go_on(reader.flagged_lines(0.3, 10), reader).any()
 
 
 def test_a_gap_parts_incidents_and_another_severity_too():

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
+from core.config import ReadConfig
 from core.incidents import MOST_LINES, Incidents, fold
 from core.store import RunInfo, RunReader
+from core.tokenization.normalize import formats_of
 
 LEAST_GAP = timedelta(minutes=30)
 LEAST_GAP_LINES = 100
@@ -28,6 +30,7 @@ def incidents(reader: RunReader, threshold: float, gap: timedelta | int | None =
     """
     info = reader.info
     flagged = reader.flagged_lines(threshold, MOST_LINES)
+    flagged = flagged.with_columns(go_on(flagged, reader).alias("goes_on"))
     gap = usual_gap(info) if gap is None else gap
     if isinstance(gap, timedelta):
         span = (_microseconds(info.first_utc), _microseconds(info.last_utc))
@@ -44,6 +47,23 @@ def usual_gap(info: RunInfo) -> timedelta | int:
     if info.first_utc is None or info.last_utc is None:
         return max(LEAST_GAP_LINES, info.n_lines // _SHARE_OF_RUN)
     return max(LEAST_GAP, (_time(info.last_utc) - _time(info.first_utc)) / _SHARE_OF_RUN)
+
+
+def go_on(flagged: pl.DataFrame, reader: RunReader) -> pl.Series:
+    """Which lines are of one event with the flagged line before: without a header, they took its time and logger.
+
+    Args:
+        flagged: of `RunReader.flagged_lines`.
+        reader: the run.
+    """
+    timestamp, component, source = pl.col("timestamp_utc"), pl.col("component"), pl.col("source")
+    alike = (timestamp == timestamp.shift()) & component.eq_missing(component.shift()) & source.is_null()
+    may = flagged.filter(alike.fill_null(value=False))["line_no"]
+    found = []
+    if len(may):
+        lines = reader.lines_at(may.to_list())
+        found = lines["line_no"].filter(formats_of(lines["raw"], ReadConfig()) == "plain").to_list()
+    return flagged["line_no"].is_in(found)
 
 
 def _time(utc: str) -> datetime:
