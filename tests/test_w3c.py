@@ -49,7 +49,7 @@ def test_requests_become_lines_of_the_combined_format_whatever_the_fields(tmp_pa
     chunk = read(tmp_path / "u_ex231010.log", IIS)
     assert chunk.lines.to_list() == READ
     assert sorted(chunk.rejections) == [0, 1, 2, 3, 6, 7]
-    assert chunk.rejections[1] == "says how lines are written and is none: #Version: 1.0"
+    assert chunk.rejections[1] == "directive, no message: #Version: 1.0"
     assert chunk.rejections[6] == "not the 12 fields that are named, or no such time; read as it is"
 
 

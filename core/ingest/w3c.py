@@ -56,7 +56,7 @@ def as_access_log(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
                 name, _, value = said[1:].partition(":")
                 fields = value.split() if name == "Fields" else fields
                 date = value.split()[0] if name == "Date" and value.split() else date
-                rejections[row] = f"says how lines are written and is none: {said[:_SHOWN_CHARS]}"
+                rejections[row] = f"directive, no message: {said[:_SHOWN_CHARS]}"
                 parts.append(pl.Series([""]))
             start = row + 1
         yield dataclasses.replace(chunk, lines=pl.concat(parts).alias(chunk.lines.name), rejections=rejections)
