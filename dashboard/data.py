@@ -158,8 +158,9 @@ def preview(path: str, changed_ns: int, read: workbench.ReadConfig) -> workbench
 
 
 def format_text(found: workbench.Preview) -> str:
-    """The detected formats with their share of the sampled lines, the largest first."""
-    shares = sorted(found.shares.items(), key=lambda item: -item[1])
+    """The detected formats with their share of the sampled lines, the largest first; without those that round to 0%."""
+    told = [(name, share) for name, share in found.shares.items() if share >= 0.005]
+    shares = sorted(told, key=lambda item: -item[1])
     if len(shares) < 2:
         return f"**{literal(found.format)}**"
     return ", ".join(f"**{literal(name)}** {share:.0%}" for name, share in shares[:3])

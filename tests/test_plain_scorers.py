@@ -37,6 +37,11 @@ def batch(*texts: str, counts: list[int] | None = None, levels: list[str] | None
         ("get /missing mozilla 4xx", "", 0.0),
         ("get /broken mozilla 5xx", "", 0.4),
         ("get /error/failed.html mozilla 2xx", "", 0.0),  # a path that names errors is none
+        ("event_type=flow flow.reason=timeout flow.alerted=false errors=num", "", 0.0),  # fields: kinds, and names
+        ("event.action=login event.outcome=failure user=ann", "", 0.8),
+        ("authentication failure; logname= uid=num tty=ssh rhost=ip", "", 0.8),
+        ('id=firewall pri=num msg="web site access denied" src=ip dst=ip', "", 0.5),
+        ("timeout=num reached, giving up on node num", "", 0.5),  # a sentence
         ("", "", 0.0),
     ],
 )

@@ -29,6 +29,8 @@ _STATUS = re.compile(r"(?<!\S)[1-5]xx(?!\S)")
 # A word, unless it is denied: "no errors found" is good news.
 _WORD = re.compile(r"(?:\b(no|without|zero) )?([a-z]+)")
 _ENDINGS = ("error", "exception", "failure")  # ioerror, nullpointerexception
+_NAME = re.compile(r"(?<!\S)[\w.\[\]-]+=")
+_LEAST_OF_FIELDS = 0.8  # event_type=alert and reason=timeout are kinds of events, and no warnings
 
 
 class SeverityScorer(BaseScorer):
@@ -62,6 +64,14 @@ def _severity(text: str, level: str) -> float:
     if statuses := _STATUS.findall(text):
         # The path of a request may name errors without being one: the server's own word decides.
         return max(STATUS_SEVERITY[status] for status in statuses)
+    # Fields, none a sentence in quotes: there errors=num is a name, and no error.
+    if _NAME.match(text) and 2 * text.count("=") > text.count(" ") and '"' not in text:
+        found = _worst_word(_NAME.sub("", text))
+        return found if found >= _LEAST_OF_FIELDS else 0.0
+    return _worst_word(text)
+
+
+def _worst_word(text: str) -> float:
     return max((_word_severity(word) for denied, word in _WORD.findall(text.lower()) if not denied), default=0.0)
 
 
