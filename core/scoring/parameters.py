@@ -43,11 +43,22 @@ class Request(NamedTuple):
 
 
 class _Finding(NamedTuple):
-    """How probable something in a request is, 0 to 1, and how to say it."""
+    """How probable something in a request is, 0 to 1: what is looked at, of which parameter, and what it holds."""
 
     probability: float
-    key: tuple[str, ...]
-    said: str
+    looked_at: str  # "value", "marks", "length"; or "together", and then a parameter is named that none else sent
+    name: str
+    held: str
+
+    @property
+    def said(self) -> str:
+        """In a few words."""
+        name, held = _cut(self.name), _cut(self.held)
+        if self.looked_at == "together":
+            return f"{name} was never sent there" if name else f"it sends {held or 'no parameter'}"
+        if self.looked_at == "length":
+            return f"{name} of {held} characters"
+        return f"{name} {'is' if self.looked_at == 'value' else 'has'} {held}"
 
 
 class _Kinds:
@@ -91,10 +102,9 @@ class _Parameter:
         # Marks and lengths count a value once: it is the request's own where no other line has it.
         own_value = int(own and self.values.had[value] == own)
         marks = _marks(value)
-        yield _Finding(self.values.probability(value, own), ("value", name, value), f"{name} is {_cut(value)}")
-        yield _Finding(self.marks.probability(marks, own_value), ("marks", name, marks), f"{name} has {_cut(marks)}")
-        longer = self._longer(len(value), own_value)
-        yield _Finding(longer, ("length", name, str(len(value))), f"{name} of {len(value)} characters")
+        yield _Finding(self.values.probability(value, own), "value", name, value)
+        yield _Finding(self.marks.probability(marks, own_value), "marks", name, marks)
+        yield _Finding(self._longer(len(value), own_value), "length", name, str(len(value)))
 
     def _longer(self, length: int, own: int) -> float:
         """How probable a value so long is at most: Cantelli's inequality, but no rarer than one of those seen."""
@@ -128,9 +138,8 @@ class _Page:
     def findings(self, parameters: list[tuple[str, str]], own: int) -> Iterator[_Finding]:
         """Of a request for the page, without its own line."""
         names = _together(parameters)
-        new = [name for name, _ in parameters if name not in self.parameters]
-        said = f"{_cut(new[0])} was never sent there" if new else f"it sends {_cut(names) or 'no parameter'}"
-        yield _Finding(self.together.probability(names, own), ("together", names), said)
+        new = next((name for name, _ in parameters if name not in self.parameters), "")
+        yield _Finding(self.together.probability(names, own), "together", new, names)
         for name, value in parameters:
             if name in self.parameters:
                 yield from self.parameters[name].findings(name, value, own)
@@ -157,7 +166,7 @@ class Parameters:
         """The same, but what these requests hold is no surprise on their pages."""
         other = copy.copy(self)
         requests = [request for text in texts if (request := parse(text))]
-        keys = {(request.page, *found.key) for request in requests for found in self._findings(request, own=0)}
+        keys = {(request.page, *found[1:]) for request in requests for found in self._findings(request, own=0)}
         other._vouched = self._vouched | keys
         return other
 
@@ -171,22 +180,21 @@ class Parameters:
 
     def named(self, text: str) -> str:
         """The most surprising thing in a request's parameters, in a few words; "" where nothing is."""
-        return self._rarest(text)[1]
+        surprise, rarest = self._rarest(text)
+        return rarest.said if rarest is not None and surprise > 0 else ""
 
-    def _rarest(self, text: str) -> tuple[float, str]:
+    def _rarest(self, text: str) -> tuple[float, _Finding | None]:
         request = parse(text)
         if request is None or request.page not in self._pages:
-            return 0.0, ""
-        found = self._findings(request, own=int(text in self._learnt))
-        rarest = min(found, key=lambda finding: finding.probability)
+            return 0.0, None
+        rarest = min(self._findings(request, own=int(text in self._learnt)))
         seen = 1 + _SEEN_OF_EACH * len(request.parameters)
-        surprise = -math.log(seen * rarest.probability)
-        return (surprise, rarest.said) if surprise > 0 else (0.0, "")
+        return max(0.0, -math.log(seen * rarest.probability)), rarest
 
     def _findings(self, request: Request, own: int) -> Iterator[_Finding]:
         page = self._pages.get(request.page)
         for finding in page.findings(request.parameters, own) if page else ():
-            known = self._vouched and (request.page, *finding.key) in self._vouched
+            known = self._vouched and (request.page, *finding[1:]) in self._vouched
             yield finding._replace(probability=1.0) if known else finding
 
 
