@@ -54,6 +54,7 @@ def test_a_text_as_a_request(text: str, expected: Request | None) -> None:
         ("get /find.php?q=" + "a" * 400 + " mozilla 2xx", math.log(8 / 4), "q of 400 characters"),
         # Of seven values none had a mark.
         ("get /find.php?q=<b> mozilla 2xx", math.log((7 + 2) / 2 / 4), "q has <>"),
+        ("post /in.php?user=&stay=on mozilla 3xx", math.log((1000 + 2) / 2 / 7), "user is empty"),
         ("get /other.php?q=<b> mozilla 2xx", 0.0, ""),  # a page never learnt: nothing is known of it
         ("kernel panic", 0.0, ""),
     ],

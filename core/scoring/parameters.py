@@ -58,7 +58,7 @@ class _Finding(NamedTuple):
             return f"{name} was never sent there" if name else f"it sends {held or 'no parameter'}"
         if self.looked_at == "length":
             return f"{name} of {held} characters"
-        return f"{name} {'is' if self.looked_at == 'value' else 'has'} {held}"
+        return f"{name} is {held or 'empty'}" if self.looked_at == "value" else f"{name} has {held or 'no marks'}"
 
 
 class _Kinds:
