@@ -2,7 +2,7 @@
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core.config import ReadConfig
@@ -132,9 +132,14 @@ def texts_of(lines: list[str]) -> list[tuple]:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(PHYSICAL, min_size=2, max_size=5))
+@example(["Nov 30 06:39:00 web1 ", ""])
+@example(["Nov 30 06:39:00 web1 app: failed", "  at line 5"])
 def test_a_line_alone_and_in_a_crowd_has_the_same_text(lines: list[str]) -> None:
-    together = texts_of(lines)
-    assert together == [texts_of([line])[0] for line in lines]
+    for (text, level_class, host, component, level), line in zip(texts_of(lines), lines, strict=True):
+        alone = texts_of([line])[0]
+        assert (text, level_class, level) == (alone[0], alone[1], alone[4])
+        # A line without a header has those of the line it goes on with (events.py).
+        assert alone[2] in (host, None) and alone[3] in (component, None)
 
 
 @settings(max_examples=100, deadline=None)
