@@ -81,6 +81,32 @@ def test_tfidf_by_hand() -> None:
     assert scores.tolist() == pytest.approx([1.0, 1.0, math.sqrt(2 - 2 * cosine) / math.sqrt(2), 1.0], abs=1e-6)
 
 
+def test_common_and_rare_terms_make_one_distance() -> None:
+    # more terms than are held as a table, of every frequency
+    random = np.random.default_rng(0)
+    history = [" ".join(f"w{i}" for i in np.unique((random.random(9) ** 2 * 150).astype(int))) for _ in range(60)]
+    scorer = TfidfScorer().fit(batch(*history))
+    known = sorted({word for text in history for word in text.split()})
+    assert len(known) > 2 * 64
+    queries = [*history[:3], "w0 w0 w149 never", "never"]
+
+    weights = {word: math.log(61 / (1 + sum(word in text.split() for text in history))) + 1 for word in known}
+
+    def distance(a: str, b: str) -> float:
+        one, other = (
+            {word: text.split().count(word) * math.sqrt(weights.get(word, math.log(61) + 1)) for word in text.split()}
+            for text in (a, b)
+        )
+        product = sum(value * other[word] for word, value in one.items() if word in other)
+        return math.sqrt(max(0.0, 2 - 2 * product / (math.hypot(*one.values()) * math.hypot(*other.values()))))
+
+    pairs = [distance(a, b) for a, b in itertools.permutations(history, 2)]
+    assert scorer.spread_ == pytest.approx(sum(pairs) / len(pairs), abs=1e-9)
+    for query, nearest in zip(queries, scorer.nearest(batch(*queries)), strict=True):
+        others = {text: distance(query, text) for text in history if text != query}
+        assert distance(query, nearest or "") == pytest.approx(min(others.values()), abs=1e-7)
+
+
 def test_tfidf_tells_novel_requests_apart() -> None:
     history = [f"get /shop/item{i}.html 2xx" for i in range(9)]
     scorer = TfidfScorer().fit(batch(*history, counts=[50] * 9))

@@ -46,8 +46,10 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """TinyLogBERT Workbench: unlabelled log lines in, abnormal lines and the reasons out."""
-    # Two spinning threads on a busy machine cost a line ten times its work.
+    # Two spinning threads on a busy machine cost a line ten times its work; NumPy's spin whatever the policy says, and
+    # what is large is shared out before it gets there.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     signal.signal(signal.SIGTERM, _stop)
 
 

@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar, Self
 
 import numpy as np
@@ -37,7 +39,8 @@ DistanceRows = Callable[[np.ndarray], np.ndarray]
 MOST_TEXTS = 20_000
 """Texts that a bank is made of, about: of more, those that a draw of the lines holds."""
 
-_CHUNK_CELLS = 2_000_000  # distances held at a time: 16 MB, and about three times that while sorting
+_CHUNK_CELLS = 500_000  # distances that a thread holds at a time: 4 MB, and about three times that while sorting
+_MOST_THREADS = 8
 _SPREAD_ROWS = 1_000  # texts whose distances to all others give the mean pairwise distance
 _OFFSET = 0.1  # in units of the distance: what lies nearer is hardly told apart
 _ROUNDING = 6  # decimals kept, so that matrix shapes do not show in a score
@@ -81,8 +84,8 @@ class LineBank:
         masses = [max(1, math.ceil(share * self.n_lines)) for share in shares]
         counts = self.counts.astype(np.int32 if int(self.counts.sum()) < 2**31 else np.int64)
         row_bits = (1 << (len(self.texts) - 1).bit_length()) - 1
-        result = np.empty(len(queries))
-        for rows, own in self._chunks(queries):
+
+        def within(rows: np.ndarray, own: np.ndarray) -> np.ndarray:
             # A distance and its text in one number, the text in the bits that count least: floats of 0 or more are
             # ordered as their bits are, and one array is sorted in half the time that a second one takes beside it.
             near = _own_at_zero(distances(rows), own).view(np.int64)
@@ -97,18 +100,20 @@ class LineBank:
                 # min: the own line left out, fewer lines than the mass may remain
                 place = np.minimum(np.count_nonzero(reached < wanted, axis=1), near.shape[1] - 1)
                 total += np.log(_OFFSET + (near[np.arange(len(near)), place] & ~row_bits).view(np.float64))
-            result[rows] = np.exp(total / len(masses)) - _OFFSET
-        return np.maximum(result, 0.0).round(_ROUNDING)
+            return np.asarray(np.exp(total / len(masses)) - _OFFSET)
+
+        return np.asarray(np.maximum(self._measured(queries, within), 0.0).round(_ROUNDING))
 
     def line_distance(self, queries: list[str], distances: DistanceRows) -> np.ndarray:
         """`mass_distance` for the share ONE_LINE alone, without sorting: [B] float64, higher is more abnormal."""
-        result = np.empty(len(queries))
-        for rows, own in self._chunks(queries):
+
+        def nearest(rows: np.ndarray, own: np.ndarray) -> np.ndarray:
             near = _own_at_zero(distances(rows), own)
             alone = (own >= 0) & (self.counts[own] == 1) & (len(self.texts) > 1)
             near[alone, own[alone]] = np.inf
-            result[rows] = near.min(axis=1)
-        return result.round(_ROUNDING)
+            return np.asarray(near.min(axis=1))
+
+        return self._measured(queries, nearest).round(_ROUNDING)
 
     def nearest_other(self, queries: list[str], distances: DistanceRows) -> list[str | None]:
         """The nearest text of the bank that is not the query itself; None where the bank holds no other."""
@@ -157,6 +162,14 @@ class LineBank:
         lines = lines_without(self.texts, self.counts, texts, counts)
         rows = np.array([self._row[text] for text in lines], dtype=np.int64)
         return LineBank(list(lines), np.array(list(lines.values()), dtype=np.int64)), rows
+
+    def _measured(self, queries: list[str], measure: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+        """[B] what `measure` gives for the rows of each chunk and their own texts' rows, chunks on all cores."""
+        chunks = list(self._chunks(queries))
+        if len(chunks) < 2:
+            return np.concatenate([np.empty(0), *(measure(rows, own) for rows, own in chunks)])
+        with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as pool:
+            return np.concatenate(list(pool.map(measure, *zip(*chunks, strict=True))))
 
     def _chunk_rows(self) -> int:
         return max(1, _CHUNK_CELLS // len(self.texts))

@@ -23,6 +23,8 @@ from core.records import EncodedBatch
 from core.scoring.neighbours import LineBank, bank_texts, check_counts
 from core.scoring.scorer import BaseScorer
 
+_COMMON_TERMS = 64  # held as a table: 10 MB at most
+
 
 class TermNeighbours(BaseScorer):
     """The bank of learnt texts in the space of their terms; distances in units of the mean pairwise distance."""
@@ -72,7 +74,7 @@ class TermNeighbours(BaseScorer):
             shape=(len(self.texts_), len(other._column)),
         )
         other._vectors = sparse.vstack([former, other._unit_vectors(added)], format="csr")
-        other._transposed = other._vectors.T.tocsr()
+        other._index_vectors()
         return other
 
     def forgetting(self, batch: EncodedBatch) -> Self:
@@ -85,7 +87,7 @@ class TermNeighbours(BaseScorer):
         other = copy.copy(self)
         other._bank, rows = self._bank.without(batch.texts, batch.counts)
         other.texts_, other.counts_, other._vectors = other._bank.texts, other._bank.counts, self._vectors[rows]
-        other._transposed = other._vectors.T.tocsr()
+        other._index_vectors()
         return other
 
     def check_values(self) -> None:
@@ -103,7 +105,18 @@ class TermNeighbours(BaseScorer):
         self._unknown_weight = math.sqrt(math.log(1 + len(documents)) + 1)
         self._bank = LineBank(self.texts_, self.counts_)
         self._vectors = self._unit_vectors(documents)
-        self._transposed = self._vectors.T.tocsr()
+        self._index_vectors()
+
+    def _index_vectors(self) -> None:
+        """The bank's vectors with a column a text: the terms that most texts have as a table, the rest sparse.
+
+        A product with a term that every text has, such as a dot, is a full table anyway, and ten times slower sparse.
+        """
+        texts_with = np.bincount(self._vectors.indices, minlength=self._vectors.shape[1])
+        self._common = np.sort(texts_with.argsort(kind="stable")[::-1][:_COMMON_TERMS])
+        self._rare = np.setdiff1d(np.arange(len(texts_with)), self._common)
+        self._common_terms = np.ascontiguousarray(self._vectors[:, self._common].toarray().T)
+        self._rare_terms = self._vectors[:, self._rare].T.tocsr()
 
     def _queries(self, batch: EncodedBatch) -> sparse.csr_array:
         self.check_fitted()
@@ -129,7 +142,10 @@ class TermNeighbours(BaseScorer):
 
     def _distances(self, vectors: sparse.csr_array) -> np.ndarray:
         """Euclidean distances [b, N] between unit vectors: 0 for equal directions, 1.41 for no term in common."""
-        squared: np.ndarray = (vectors @ self._transposed).toarray()
+        squared: np.ndarray = vectors[:, self._common].toarray() @ self._common_terms
+        rare = vectors[:, self._rare] @ self._rare_terms
+        rows = np.repeat(np.arange(rare.shape[0]), np.diff(rare.indptr))
+        squared[rows, rare.indices] += rare.data
         squared *= -2.0
         squared += 2.0
         return np.asarray(np.sqrt(np.maximum(squared, 0.0, out=squared), out=squared))
