@@ -26,6 +26,12 @@ def batch(*texts: str, counts: list[int] | None = None, levels: list[str] | None
         ("disk full", "warning", 0.5),
         ("disk full", "notice", 0.1),
         ("retry after failed attempt", "info", 0.0),  # the level speaks for the line
+        ("machine state register: hex", "critical", 0.9),  # a value of a dump, not what it was dumped for
+        ("wait state enable.................num", "critical", 0.9),
+        ("r0=hex hex r1=hex lr:hex", "error", 0.8 * 0.9),
+        ("machine check: hex, giving up on node num", "critical", 1.0),  # a sentence
+        ("failed attempts: num", "error", 0.8),  # a value that tells of failures
+        ("cpu temperature: num", "warning", 0.5),
         ("kernel panic - not syncing", "", 1.0),
         ("authentication failure; user=root", "", 0.8),
         ("java.lang.nullpointerexception at path", "", 0.8),

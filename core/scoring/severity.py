@@ -1,7 +1,8 @@
 """`severity`: what the line says of itself: its level, else its HTTP status class, else words of failure.
 
 No learning and no network: the same for every log. On system logs the largest single lever; on web logs weak,
-for there a 404 is everyday and says nothing, and an error of the server weighs half.
+for there a 404 is everyday and says nothing, and an error of the server weighs half. Lines that are names and values
+alone, as of a register dump, say a little less than the line of their level that tells what happened.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ _WORD = re.compile(r"(?:\b(no|without|zero) )?([a-z]+)")
 _ENDINGS = ("error", "exception", "failure")  # ioerror, nullpointerexception
 _NAME = re.compile(r"(?<!\S)[\w.\[\]-]+=")
 _LEAST_OF_FIELDS = 0.8  # event_type=alert and reason=timeout are kinds of events, and no warnings
+# A short name and a value, or nothing but such: machine state register: hex, r0=hex r1=hex, wait state enable......num
+_READING = re.compile(r".{1,60}(?::|\.{3}) ?(?:hex|num)|(?:\w+[:=](?:hex|num)(?: (?:hex|num))*(?: |$))+")
+_OF_A_READING = 0.9  # of its level's severity: a dump's values rank below what was dumped for, above the next level
 
 
 class SeverityScorer(BaseScorer):
@@ -60,7 +64,9 @@ class SeverityScorer(BaseScorer):
 
 def _severity(text: str, level: str) -> float:
     if level in LEVEL_SEVERITY:
-        return LEVEL_SEVERITY[level]
+        severity = LEVEL_SEVERITY[level]
+        reading = severity > LEVEL_SEVERITY["warning"] and _READING.fullmatch(text) and not _worst_word(text)
+        return severity * _OF_A_READING if reading else severity
     if statuses := _STATUS.findall(text):
         # The path of a request may name errors without being one: the server's own word decides.
         return max(STATUS_SEVERITY[status] for status in statuses)
