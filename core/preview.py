@@ -13,6 +13,7 @@ from core.ingest.files import read_chunks
 from core.tokenization.formats import CONTAINERS, FORMATS
 from core.tokenization.headers import parse
 from core.tokenization.normalize import Normalizer
+from core.tokenization.wrappers import unwrap
 
 SAMPLE_LINES = 1_000  # read to tell the format
 _WITHOUT_YEAR = {"syslog": "RFC 3164 syslog", "klog": "klog"}
@@ -92,8 +93,12 @@ def preview(path: Path, read: ReadConfig | None = None, n: int = 20) -> Preview:
 
 
 def messages(raw: pl.Series) -> pl.Series:
-    """Lines as a table shows them: without the header that has columns of its own; a request keeps its status."""
-    parsed = parse(raw)
-    request = raw.str.replace(r"^.{0,200}?\] \"", '"')
+    """Lines as a table shows them: without a wrapper and the header that has columns of its own.
+
+    A JSON object shows its message, or its fields where it has none; a request keeps its status.
+    """
+    within = unwrap(raw, ReadConfig())["line"]
+    parsed = parse(within)
+    request = within.str.replace(r"^.{0,200}?\] \"", '"')
     shown = pl.when(pl.col("request")).then(request).otherwise("message")
     return parsed.select(pl.when(shown != "").then(shown).otherwise(raw).alias("message"))["message"]

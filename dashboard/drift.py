@@ -88,10 +88,11 @@ def numbers(found: workbench.Drift) -> None:
 
 def new_messages(run_id: str, found: workbench.Drift) -> None:
     """Messages the model never saw; a click on one goes to its lines."""
-    expected = "" if found.n_new_expected is None else f", about {found.n_new_expected:,.0f} were to be expected"
-    st.markdown(
-        f"**New messages** · {found.n_new:,} of {found.n_new + found.n_known:,}{expected} · click one to see its lines"
-    )
+    n_here = found.n_new + found.n_known
+    expected = ""
+    if found.n_new_expected is not None and found.n_new_expected <= n_here:  # of more, the log is of another kind
+        expected = f", about {found.n_new_expected:,.0f} were to be expected"
+    st.markdown(f"**New messages** · {found.n_new:,} of {n_here:,}{expected} · click one to see its lines")
     if found.new.is_empty():
         st.caption("Every message of this log was learnt.")
         return

@@ -99,7 +99,7 @@ def explore(run_id: str, threshold: float) -> None:
         if text_id is not None:
             lines(reader, points.filter(chosen)["text_id"].to_list() if chosen.any() else None, text_id, threshold)
     except WorkbenchError as error:
-        st.error(literal(str(error)), icon=":material/error:")
+        cannot_open(error)
 
 
 # ---- the map
@@ -248,9 +248,9 @@ def draw(
         st.session_state.pop(_key(run_id, "message"), None)
 
     message_map(drawn, choose, key=_key(run_id, "chart"))
-    n_left_out = reader.info.n_texts - len(points)
+    n_left_out = reader.info.n_texts - n_messages(points)
     left_out = ""
-    if n_left_out:  # as the detector chose them
+    if n_left_out > 0:  # as the detector chose them
         left_out = f" Left out: {n_left_out:,} more; of those shown, half have the highest scores, half are drawn."
     st.caption(f"{summary}{left_out} {MEANING[method]}")
     return points, found
@@ -258,11 +258,17 @@ def draw(
 
 def summary_of(points: pl.DataFrame, found: np.ndarray | None) -> str:
     """The map in words."""
-    n_flagged = int((points["state"] == "flagged").sum())
+    n_flagged, n_distinct = n_messages(points.filter(pl.col("state") == "flagged")), n_messages(points)
     n_clusters = points["cluster"].drop_nulls().n_unique()
     named = f" {n_clusters:,} clusters." if n_clusters > 1 else ""
-    hits = "" if found is None else f" The search finds {int(found.sum()):,} of them."
-    return f"{len(points):,} messages, {n_flagged:,} of them flagged.{named}{hits}"
+    parted = f" Each has a point for each of its contexts, {len(points):,} in all." if len(points) > n_distinct else ""
+    hits = "" if found is None else f" The search finds {n_messages(points.filter(found)):,} of them."
+    return f"{n_distinct:,} messages, {n_flagged:,} of them flagged.{parted}{named}{hits}"
+
+
+def n_messages(points: pl.DataFrame) -> int:
+    """Distinct messages among the points: in context a message has one for each of its scores."""
+    return points["normalized_text"].n_unique()
 
 
 # ---- what is selected
@@ -273,7 +279,7 @@ def messages(run_id: str, points: pl.DataFrame, chosen: pl.Series) -> int | None
     rows = points.filter(chosen) if chosen.any() else points
     n_lines = int(rows["count"].sum())
     with st.container(horizontal=True, vertical_alignment="center"):
-        share = f"{len(rows):,} of {len(points):,}" if chosen.any() else f"All {len(points):,}"
+        share = f"{n_messages(rows):,} of {n_messages(points):,}" if chosen.any() else f"All {n_messages(points):,}"
         st.markdown(f"**{share} messages, {n_lines:,} lines**", width="stretch")
         if st.session_state.get(_key(run_id, "chosen")):
             st.button("Clear", icon=":material/close:", type="tertiary", on_click=clear, args=(run_id,))

@@ -102,7 +102,7 @@ def triage(run_id: str) -> None:
         if st.session_state.pop(f"judged_{run_id}", False):
             st.rerun()  # the strip counts verdicts; last, or a click that came with the verdict would be lost
     except WorkbenchError as error:
-        st.error(literal(str(error)), icon=":material/error:")
+        cannot_open(error)
 
 
 def gap_choice(info: workbench.RunInfo) -> timedelta | int | None:

@@ -65,7 +65,7 @@ def follow_link(reader: workbench.RunReader) -> None:
     from_link("order", f"order_{run_id}", ORDERS_IN_LINK.get)
     follow_link_of_look()
     from_link("span", f"span_{run_id}", whole_number(0, LAST_SPAN))
-    from_link("message", f"only_{run_id}", whole_number(0, reader.info.n_texts - 1))
+    from_link("message", f"only_{run_id}", whole_number(0, reader.info.n_lines - 1))  # text_id: fewer than lines
     from_link("line", f"line_{run_id}", whole_number(1, reader.info.n_lines))
 
 

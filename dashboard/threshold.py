@@ -75,7 +75,7 @@ def explore(run_id: str) -> None:
             flagged_groups(reader, choice.threshold)
         muted_list(reader, choice.threshold)
     except WorkbenchError as error:
-        st.error(literal(str(error)), icon=":material/error:")
+        cannot_open(error)
 
 
 def rate_of(run: workbench.RunInfo) -> Rate:

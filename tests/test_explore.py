@@ -194,6 +194,15 @@ def test_messages_without_a_place_are_counted(app: AppTest):
     assert "3 messages, 2 of them flagged. Left out: 1 more; of those shown, half have the highest scores" in shown(app)
 
 
+def test_a_message_in_two_contexts_counts_once(app: AppTest):
+    mapped()
+    in_two_contexts("a")
+    opened(app, run="two")
+    assert "4 messages, 2 of them flagged. Each has a point for each of its contexts, 5 in all." in shown(app)
+    assert "Left out" not in shown(app)
+    assert "**All 4 messages, 10 lines**" in shown(app)
+
+
 def test_a_selection_and_a_search_narrow_the_tables(app: AppTest):
     mapped()
     app.session_state["map_chosen_a"] = [0, 2]  # as the lasso leaves it

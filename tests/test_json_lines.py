@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.preview import messages
 from core.tokenization.json_lines import MOST_FIELDS, MOST_VALUE_CHARS, fields_of, first_of, read_object
 from core.tokenization.normalize import Normalizer
 
@@ -135,3 +136,19 @@ def test_any_object_is_read_alone_as_beside_others(lines: list[str]) -> None:
         alone = Normalizer()
         alone.process(1, pl.Series([line]))
         assert alone.texts()["normalized_text"].to_list() == [texts[text_id]]
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ('{"@timestamp":"2026-11-20T12:47:05Z","log.level":"ERROR","message":"heap is low"}', "heap is low"),
+        ('{"ts":"2026-11-20T12:47:05Z","alert":{"action":"allowed"}}', "alert.action=allowed"),
+        ("2026-11-20T09:27:24.1Z stderr F E1120 09:27:24.123456       1 pod.go:7] no such pod", "no such pod"),
+        ('2026-11-20T09:27:24.1Z stdout F 192.0.2.1 - - [20/Nov/2026:09:27:24 +0000] "GET / HTTP/1.1" 200 5 "-" "curl"',
+         '"GET / HTTP/1.1" 200 5 "-" "curl"'),
+        ("{broken", "{broken"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_a_table_shows_what_is_within(raw: str, shown: str):
+    assert messages(pl.Series([raw])).to_list() == [shown]

@@ -341,8 +341,9 @@ def _notes(reading: Reading, detector: LogDetector, model: str | None, context: 
         known = novelty.known_share(reading.texts["normalized_text"].to_list(), reading.texts["count"].to_numpy())
         if known < FAMILIAR_SHARE:
             notes.append(
-                f"The model learnt the messages of only {known:.0%} of these lines: its false-alarm rate cannot hold "
-                "here. Train a model on normal lines of this system, or score the file against itself."
+                f"The model learnt the messages of only {known:.0%} of these lines: its false-alarm rate, and the "
+                "false alarms to expect, are of lines like those. Train a model on normal lines of this system, or "
+                "score the file against itself."
             )
     if detector.precision_ != (learnt_in := detector.facts_["precision"]):
         notes.append(
