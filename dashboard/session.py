@@ -138,7 +138,10 @@ def capture_model_name(run: workbench.FlowRunInfo) -> str:
 
 def way_text(run: workbench.RunInfo) -> str:
     """What a run was scored with, whether lines were judged in context and verdicts counted, in a few words."""
-    return model_name(run) + (", in context" if run.context else "") + (", with verdicts" if run.verdicts else "")
+    words = [model_name(run)]
+    if run.model is None and run.scorers and set(run.scorers) <= workbench.QUICK_WEIGHTS.keys():
+        words.append("quick look")
+    return ", ".join(words + ["in context"] * run.context + ["with verdicts"] * bool(run.verdicts))
 
 
 def time_text(utc: str) -> str:

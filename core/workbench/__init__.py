@@ -25,7 +25,7 @@ from core.workbench.captures import (
 from core.workbench.changes import changed_messages
 from core.workbench.comparing import comparable_runs, compared_measures, compared_runs, shared_labels
 from core.workbench.drifting import drift_of, start_retraining
-from core.workbench.fitting import quick
+from core.workbench.fitting import QUICK_WEIGHTS, quick
 from core.workbench.flow_runs import PacketView, capture_files, export_flows, is_capture, packets_of, score_capture
 from core.workbench.flow_verdicts import flow_verdicts, set_flow_verdict, teach_verdicts, undo_flow_verdict
 from core.workbench.incidents import incidents, usual_gap
@@ -97,6 +97,7 @@ __all__ = [
     "MAP_NAMES",
     "MOST_JUDGED",
     "MOST_PLACED",
+    "QUICK_WEIGHTS",
     "WHAT_SCORERS_SEE",
     "Comparison",
     "Drift",

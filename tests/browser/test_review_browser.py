@@ -113,7 +113,7 @@ def test_a_verdict_counts_at_once(browser: Browser, server: str, tmp_path: Path)
     assert after < before
     expect(told).to_contain_text(f"{before - after} no longer flagged")
     assert f"run={again.run_id}" in page.url and f"with={run.run_id}" in page.url
-    expect(page.get_by_text("fit on the file itself, with verdicts")).to_be_visible()
+    expect(page.get_by_text("fit on the file itself, quick look, with verdicts")).to_be_visible()
     view.settle()
     page.get_by_role("link", name="Review").click()
     expect(page.get_by_role("button", name="Re-score with")).to_be_disabled()  # the new run counts them already
