@@ -8,9 +8,11 @@ Exit codes as of `python -m core`: 0 done, 1 a user's mistake (one line on stand
 
 from __future__ import annotations
 
+import codecs
 import gc
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -92,6 +94,7 @@ def _surprising(explanation: Explanation) -> list[tuple[str, float, tuple[str, f
 
 def _show_many(scorer: LineScorer, as_json: bool) -> None:
     """Standard input, a row a line."""
+    signal.siginterrupt(signal.SIGINT, True)  # a library made waiting for input go on behind Ctrl-C
     n_scored = 0
     for lines in _standard_input():
         for line, explanation in zip(lines, scorer.explain_all(lines), strict=True):
@@ -112,12 +115,16 @@ def _standard_input() -> Iterator[list[str]]:
     """Lines as they come, some at once: who follows a log sees a line when it is written."""
     if sys.stdin is None:
         raise InputError("standard input: it is closed; send lines with a pipe, or one with --log")
+    data = sys.stdin.buffer.read1(READ_BYTES).removeprefix(codecs.BOM_UTF8)
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InputError("standard input: it is UTF-16; send UTF-8, or score it as a file")
     rest = b""
-    while data := sys.stdin.buffer.read1(READ_BYTES):
+    while data:
         *lines, rest = (rest + data).split(b"\n")
         rest = rest[:READ_BYTES]  # of a line without an end
         for at in range(0, len(lines), LINES_AT_ONCE):
             yield [_decoded(line) for line in lines[at : at + LINES_AT_ONCE]]
+        data = sys.stdin.buffer.read1(READ_BYTES)
     if rest:
         yield [_decoded(rest)]
 

@@ -261,7 +261,11 @@ class LogDetector:
         Returns:
             A row a text, in order: normalized_text, level_class, raw_<scorer> for each scorer, tokens, surprise,
             expected, expected_p and embedding (null without a network) as `score` says.
+
+        Raises:
+            WorkbenchError: the detector has learnt nothing yet.
         """
+        self._check_fitted()
         known = self.learnt_ if known is None else known
         if known is None:
             return self._answers(texts, progress)
@@ -336,11 +340,17 @@ class LogDetector:
 
         Raises:
             InputError: the line is blank.
+            WorkbenchError: the detector has learnt nothing yet.
         """
+        self._check_fitted()
         found = self.tokenizer_.text_and_level(line)
         if found is None:
             raise InputError("the line is blank; there is nothing to score")
         return self.explain_texts([found])[0]
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "tokenizer_"):
+            raise WorkbenchError("the detector has learnt nothing yet: call fit or load first")
 
     def explain_texts(self, texts: Sequence[tuple[str, str]]) -> list[Explanation]:
         """Score distinct texts, pairs of normalized text and level class, and say why."""
@@ -454,13 +464,15 @@ class LogDetector:
 
     # ---------------------------------------------------------- save, load
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write the bundle: JSON and safetensors only. The folder appears whole or not at all.
 
         Raises:
             BundleError: it cannot be written.
+            WorkbenchError: the detector has learnt nothing yet.
         """
-        with whole_folder(folder) as part:
+        self._check_fitted()
+        with whole_folder(Path(folder)) as part:
             save_scorers(part, self.scorers_, self.fusion_)
             if self.sessions_ is not None:
                 (part / "sessions").mkdir()
@@ -474,12 +486,13 @@ class LogDetector:
             write_bundle(part, described | self.facts_ | {"history": self.history_})
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: str | Path) -> Self:
         """Read a bundle.
 
         Raises:
             BundleError: missing, damaged, or of a format this version does not know.
         """
+        folder = Path(folder)
         bundle = read_bundle(folder, FORMAT_NUMBER)
         history = bundle.pop("history", [])
         try:

@@ -64,6 +64,8 @@ def test_standard_input_is_scored_line_by_line() -> None:
     ]
     assert [answer["is_anomaly"] for answer in answers] == [False, False, True]
     assert len({tuple(answer) for answer in answers}) == 1, "a blank line's answer has the same keys"
+    marked = run("--log", "-", stdin="\n".join(lines).encode("utf-8-sig")).stdout.splitlines()
+    assert marked == rows
 
 
 def test_standard_input_is_answered_as_it_comes_and_a_line_without_an_end_is_cut(
@@ -93,6 +95,7 @@ def test_mistakes_get_one_clear_line() -> None:
     assert "blank" in refused("--log", "  ")
     assert "there is no model 'other'; known: base" in refused("--log", "x", "--model", "other")
     assert "no line with text" in refused("--log", "-", stdin=b"\n \n")
+    assert "UTF-16" in refused("--log", "-", stdin="a line\n".encode("utf-16"))
     assert run().exit_code == 2
     assert run("--log", "x", "--lines", "3").exit_code == 2
 

@@ -33,6 +33,15 @@ def test_what_was_kept_is_known_and_nothing_else(bundle: Path) -> None:
     assert sorted(known.rows()) == [("bb", "", 2.0), ("ccc", "", 3.0)]
 
 
+def test_a_folder_that_looks_like_a_pattern(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TINYLOGBERT_HOME", str(tmp_path / "home [a]b"))
+    AnswerCache(bundle, "bfloat16").keep(answers("a"))
+    for _ in range(2):  # what was taken for damaged would be gone
+        known = AnswerCache(bundle, "bfloat16").known(answers("a"))
+        assert known is not None
+        assert known.height == 1
+
+
 def test_a_bundle_changed_knows_nothing_but_new_weights_change_no_answer(bundle: Path) -> None:
     AnswerCache(bundle, "bfloat16").keep(answers("a"))
     (bundle / "fusion.json").write_text('{"weights": {}}')

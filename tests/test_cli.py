@@ -181,6 +181,16 @@ def test_sessions_by_expression_and_by_column(tmp_path: Path) -> None:
     assert (found["n"], found["n_abnormal"], found["pr_auc"]) == (12, 2, 1.0)
 
 
+def test_an_expression_that_finds_no_session_says_so(history: Path, tmp_path: Path) -> None:
+    out = tmp_path / "sessions.csv"
+    told = "--sessions '(zzz)' matched none of these lines"
+    notes = json.loads(done("score", history, "--quick", "--json", "--sessions", "(zzz)").stdout)["notes"]
+    assert any(told in note for note in notes)
+    assert "a REGEX that its lines match" in refused(
+        "score", history, "--quick", "--sessions", "(zzz)", "--session-output", out
+    )
+
+
 def test_mistakes_get_one_clear_line(tmp_path: Path, history: Path, model: str) -> None:
     assert "there is no such file" in refused("score", tmp_path / "missing.log")
     assert "there is no model 'other'; known: web" in refused("score", history, "--model", "other")
@@ -188,6 +198,7 @@ def test_mistakes_get_one_clear_line(tmp_path: Path, history: Path, model: str) 
     assert "choose one" in refused("score", history, "--quick", "--output", tmp_path / "out.xlsx")
     assert "create it first" in refused("score", history, "--quick", "--output", tmp_path / "no" / "out.csv")
     assert "has no group" in refused("score", history, "--quick", "--sessions", "x")
+    assert "1970 to 9998" in refused("score", history, "--quick", "--year", "20226")
     blank = write_log(tmp_path / "blank.log", ["", "  "])
     assert "all of them blank" in refused("score", blank, "--quick")
     assert "nothing to learn" in refused("train", blank, "--name", "b", "--quick")

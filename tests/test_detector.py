@@ -15,7 +15,7 @@ from core import workbench
 from core.cards import write_card
 from core.config import Config, NetworkConfig, TrainingConfig
 from core.detector import SCORE_TOLERANCE, LogDetector
-from core.errors import BundleError, InputError, JobCancelled
+from core.errors import BundleError, InputError, JobCancelled, WorkbenchError
 from core.networks import encoder
 from core.scoring import SCORERS
 from core.tokenization.normalize import Normalizer
@@ -255,3 +255,9 @@ def test_a_run_says_that_another_processor_learnt_the_model(monkeypatch: pytest.
     monkeypatch.setattr(encoder, "has_bfloat16", lambda: False)
     info = workbench.score([write_log(tmp_path / "one.log", access_log(1)[0])], str(ROOT / "models" / "base"))
     assert "The network ran in float32, the model was learnt in bfloat16: scores differ a little." in info.notes
+
+
+def test_a_detector_that_learnt_nothing_says_so(tmp_path: Path) -> None:
+    for use in (lambda new: new.explain("x"), lambda new: new.save(str(tmp_path / "new"))):
+        with pytest.raises(WorkbenchError, match="call fit or load first"):
+            use(LogDetector(Config()))

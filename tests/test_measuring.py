@@ -120,6 +120,11 @@ def test_labels_are_found_by_name_the_newest_first(tmp_path: Path) -> None:
     os.utime(older, (1, 1))
     assert [path.name for path in labels_beside(tmp_path / "a.txt")] == ["a-2.labels.csv", "a.labels.csv"]
     assert read_labels(older).rows() == [(1, 0, "")]
+    named = tmp_path / "log [1].labels.csv"  # no pattern
+    named.write_bytes(older.read_bytes())
+    assert read_labels(named).rows() == [(1, 0, "")]
+    with pytest.raises(InputError, match="not a CSV of labels"):
+        read_labels(tmp_path)
 
 
 # ---- runs

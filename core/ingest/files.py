@@ -12,6 +12,7 @@ import csv
 import gzip
 import io
 import re
+import signal
 import sys
 import zlib
 from collections.abc import Iterator
@@ -113,6 +114,7 @@ def opened(path: str | Path, name: str) -> Iterator[io.BufferedReader]:
     if str(path) == "-":
         if sys.stdin is None:
             raise InputError(f"{name}: it is closed; name a file, or send one with a pipe")
+        signal.siginterrupt(signal.SIGINT, True)  # a library made waiting for input go on behind Ctrl-C
         yield io.BufferedReader(cast(io.RawIOBase, _StandardInput()), 1 << 20)
         return
     try:

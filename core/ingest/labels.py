@@ -58,7 +58,7 @@ def read_labels(path: Path) -> pl.DataFrame:
         InputError: no such file, not such a CSV, a line number twice, or a label other than 0, 1 or nothing.
     """
     try:
-        table = pl.read_csv(path, infer_schema=False, encoding="utf8-lossy")
+        table = pl.read_csv(path.read_bytes(), infer_schema=False, encoding="utf8-lossy")  # a path would be a pattern
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
     except (OSError, pl.exceptions.PolarsError) as error:

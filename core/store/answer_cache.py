@@ -51,7 +51,7 @@ class AnswerCache:
         found = []
         for path in paths:
             try:
-                found.append(pl.read_parquet(path).join(wanted, on=_KEY, how="semi"))
+                found.append(pl.read_parquet(path, glob=False).join(wanted, on=_KEY, how="semi"))
             except (OSError, pl.exceptions.PolarsError):
                 with contextlib.suppress(OSError):
                     path.unlink()
@@ -89,7 +89,7 @@ class AnswerCache:
 
 
 def _n_rows(path: Path) -> int:
-    return int(pl.scan_parquet(path).select(pl.len()).collect().item())
+    return int(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())
 
 
 def _folder_of(bundle: Path) -> Path:

@@ -268,7 +268,7 @@ class FlowRunReader:
             file.write(_collected(wanted, self._folder))
 
     def _table(self, name: str) -> pl.LazyFrame:
-        return pl.scan_parquet(self._folder / f"{name}.parquet")
+        return pl.scan_parquet(self._folder / f"{name}.parquet", glob=False)
 
 
 def list_flow_runs() -> list[FlowRunInfo]:

@@ -123,7 +123,9 @@ class RunExport(RunTables):
         sessions = self._folder / "sessions.parquet"
         threshold = self.info.session_threshold if threshold is None else threshold
         if threshold is None or not sessions.exists():
-            raise WorkbenchError(f"run {self.info.run_id} has no sessions: score with --sessions REGEX or source")
+            raise WorkbenchError(
+                f"run {self.info.run_id} has no sessions: score with --sessions source or a REGEX that its lines match"
+            )
         with ResultFile(path) as file:
             file.write(
                 self._frame(

@@ -171,6 +171,6 @@ def _lines(run_id: str) -> Iterator[pl.LazyFrame]:
     path = run_folder(run_id) / "lines.parquet"
     try:
         with store_errors(str(path)):
-            yield pl.scan_parquet(path)
+            yield pl.scan_parquet(path, glob=False)
     except pl.exceptions.PolarsError as error:
         raise StoreError(f"run {run_id} cannot be read (delete it and score the file again): {error}") from error

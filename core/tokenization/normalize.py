@@ -54,6 +54,8 @@ class Normalizer:
             raise WorkbenchError(
                 f"format {self.config.format!r} is not known; known: {', '.join(sorted(known_formats))}"
             )
+        if self.config.year is not None and not YEARS[0] <= self.config.year <= YEARS[1]:
+            raise WorkbenchError(f"year {self.config.year} is none that a log may be of: {YEARS[0]} to {YEARS[1]}")
         if self.config.sessions not in (None, SOURCE):
             self._check_sessions()
         self._sources = Sources() if self.config.sessions == SOURCE or self.by_source else None
@@ -237,6 +239,7 @@ class Normalizer:
 
 # Android's letters and the numbers of JSON loggers, as a reader would say them.
 _SPELLED_OUT = {word: name.upper() for word, name in formats.LEVEL_OF_WORD.items() if len(word) < 3}
+YEARS = 1970, 9998  # that a log may be said to be of: earlier and later times are none
 _STATUSES = 11  # the first digit of an HTTP status, or none
 _NO_STATUS = _STATUSES - 1
 LEVEL_CLASS_OF_WORD = formats.LEVEL_OF_WORD | {name.upper(): name for name in LEVEL_CLASSES if name}

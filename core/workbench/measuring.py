@@ -75,7 +75,9 @@ def evaluate(
     head = {"input": str(path), "model": model, "level": level, "seed": detector.config.seed, "context": context}
     if level == "session":
         if reading.sessions is None or reading.sessions_are_sources:
-            raise InputError(f"{path}: no sessions; name them with --sessions REGEX or a session column")
+            raise InputError(
+                f"{path}: no sessions; name them with a session column or a --sessions REGEX that its lines match"
+            )
         scored, own_threshold = detector.score_sessions(reading.sessions, texts)
         judged = lines.drop_nulls("session").group_by("session").agg(pl.col("label").max())
         rows = scored.join(judged, on="session", how="inner", maintain_order="left")

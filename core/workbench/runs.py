@@ -25,6 +25,7 @@ from core.scoring.everyday import at_or_above, changed_note, lowest_threshold, u
 from core.scoring.neighbours import MOST_TEXTS
 from core.scoring.novelty import NEVER_SEEN, NoveltyScorer
 from core.store import AnswerCache, RunInfo, RunReader, RunWriter, Store, new_run_id
+from core.tokenization.sources import SOURCE
 from core.workbench.fitting import answered, fitted, reading_of, refuse_empty
 from core.workbench.in_context import judged_in_context
 
@@ -233,7 +234,10 @@ def score(
             "scorers": list(detector.scorers_),
             "weights": dict(detector.fusion_.weights),
             "format": reading.format,
-            "notes": [*_notes(reading, detector, model, context, threshold), *_changed(texts, everyday, threshold)],
+            "notes": [
+                *_notes(reading, detector, model, context, threshold, read.sessions),
+                *_changed(texts, everyday, threshold),
+            ],
             "seconds": round(seconds, 2),
             "lines_per_second": round(reading.n_lines / max(seconds, 1e-6)),
             "config": detector.config.to_dict(),
@@ -318,7 +322,9 @@ def _changed(texts: pl.DataFrame, everyday: pl.DataFrame | None, threshold: floa
     return [] if found is None else [changed_note(*found)]
 
 
-def _notes(reading: Reading, detector: LogDetector, model: str | None, context: bool, threshold: float) -> list[str]:
+def _notes(
+    reading: Reading, detector: LogDetector, model: str | None, context: bool, threshold: float, asked: str | None
+) -> list[str]:
     notes = []
     if model is None:
         contamination = detector.config.scoring.contamination
@@ -354,7 +360,9 @@ def _notes(reading: Reading, detector: LogDetector, model: str | None, context: 
             f"First scored at {threshold:.2f}, where the scores of this log part in context. The model's own "
             f"threshold, {detector.threshold_:.2f}, is for lines alone and flags more."
         )
-    if context and reading.sessions is None:
+    if reading.sessions is None and asked not in (None, SOURCE):
+        notes.append(f"--sessions {asked!r} matched none of these lines, so they are scored without sessions.")
+    elif context and reading.sessions is None:
         notes.append("No line names its source, so none could be judged in its context.")
     if reading.n_rejected:
         notes.append(f"{reading.n_rejected:,} lines were not read as their format says; they are kept and scored.")
