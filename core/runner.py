@@ -115,8 +115,8 @@ class SerialRunner:
         total_bytes, bytes_before = sum(map(_size_bytes, paths)), 0
         for path in paths:
             if normalizer is None:
-                normalizer = Normalizer(config, reference_utc=_written(path), by_source=by_source)
-            normalizer.begin_file()
+                normalizer = Normalizer(config, by_source=by_source)
+            normalizer.begin_file(_written(path))
             told: list[tuple[str, int, int]] = []
             chunks = read_chunks(path, config, with_labels=with_labels, progress=lambda *at, told=told: told.append(at))
             reading.first_line_nos.append(reading.n_lines + 1)

@@ -181,6 +181,18 @@ def test_sessions_by_expression_and_by_column(tmp_path: Path) -> None:
     assert (found["n"], found["n_abnormal"], found["pr_auc"]) == (12, 2, 1.0)
 
 
+def test_each_file_has_the_year_of_its_own_date(tmp_path: Path) -> None:
+    older = write_log(tmp_path / "older.log", ["Oct  4 10:00:00 host app[1]: started"])
+    newer = write_log(tmp_path / "newer.log", ["Mar  4 10:00:00 host app[1]: stopped"])
+    os.utime(older, (1_728_100_000, 1_728_100_000))  # 2024-10-05
+    os.utime(newer, (1_772_700_000, 1_772_700_000))  # 2026-03-05
+    for files, year in (((older, newer), None), ((newer, older), None), ((older, newer), 2001)):
+        said = () if year is None else ("--year", year)
+        info = json.loads(done("score", *files, "--quick", "--json", *said).stdout)
+        found = info["first_utc"][:10], info["last_utc"][:10]
+        assert found == (("2024-10-04", "2026-03-04") if year is None else ("2001-10-04", "2002-03-04"))
+
+
 def test_an_expression_that_finds_no_session_says_so(history: Path, tmp_path: Path) -> None:
     out = tmp_path / "sessions.csv"
     told = "--sessions '(zzz)' matched none of these lines"

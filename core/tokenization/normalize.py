@@ -67,9 +67,10 @@ class Normalizer:
         self._timestamps = TimestampReader(self.config.timezone, self.config.year, self.reference_utc)
         self._events = Events()
 
-    def begin_file(self) -> None:
-        """Another file begins: its first lines go on with none of the last."""
+    def begin_file(self, written_utc: dt.datetime | None = None) -> None:
+        """Another file begins, last written at that time: its first lines go on with none of the last."""
         self._events.begin()
+        self._timestamps.begin(written_utc)
 
     def _check_sessions(self) -> None:
         try:

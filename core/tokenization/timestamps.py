@@ -56,7 +56,14 @@ class TimestampReader:
             raise WorkbenchError(
                 f"time zone {self.timezone!r} is not known; use a name such as Europe/Berlin"
             ) from error
+        self._said = self.year
         self._last_month = 0
+
+    def begin(self, reference_utc: dt.datetime | None) -> None:
+        """Another file begins, written at that time: where no year is said, its own is inferred anew."""
+        self.reference_utc = reference_utc
+        if self._said is None:
+            self.year, self._last_month = None, 0
 
     def read(self, lines: pl.DataFrame) -> pl.Series:
         """[N] UTC times of lines with the columns timestamp, kind (a key of PATTERNS) and outer_timestamp.
