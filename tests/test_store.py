@@ -308,7 +308,7 @@ def test_sessions_are_exported(tmp_path: Path) -> None:
     RunReader("run").export_sessions(tmp_path / "out.csv")
     written = (tmp_path / "out.csv").read_text().splitlines()
     assert written == ["session,score,is_anomaly", "s1,0.9,1", "'=s2,0.7,0", "s3,0.2,0"]
-    with pytest.raises(WorkbenchError, match="--sessions REGEX"):
+    with pytest.raises(WorkbenchError, match="--sessions source or a REGEX"):
         RunReader(write_run("other")).export_sessions(tmp_path / "out.csv")
 
 
