@@ -31,6 +31,7 @@ from dashboard.session import (
     DATA_PAGE,
     ROW_PX,
     cannot_open,
+    failed_within,
     look_of_theme,
     muted_key,
     nothing_scored,
@@ -99,7 +100,7 @@ def explore(run_id: str, threshold: float) -> None:
         if text_id is not None:
             lines(reader, points.filter(chosen)["text_id"].to_list() if chosen.any() else None, text_id, threshold)
     except WorkbenchError as error:
-        cannot_open(error)
+        failed_within(error)
 
 
 # ---- the map

@@ -24,6 +24,7 @@ from dashboard.session import (
     ROW_PX,
     THRESHOLD_PAGE,
     cannot_open,
+    failed_within,
     muted_key,
     nothing_scored,
     run_in_view,
@@ -102,7 +103,7 @@ def triage(run_id: str) -> None:
         if st.session_state.pop(f"judged_{run_id}", False):
             st.rerun()  # the strip counts verdicts; last, or a click that came with the verdict would be lost
     except WorkbenchError as error:
-        cannot_open(error)
+        failed_within(error)
 
 
 def gap_choice(info: workbench.RunInfo) -> timedelta | int | None:

@@ -79,6 +79,15 @@ def cannot_open(error: WorkbenchError) -> None:
     st.page_link(DATA_PAGE, label="Choose another run on the Data page", icon=":material/arrow_forward:")
 
 
+def failed_within(error: WorkbenchError) -> None:
+    """What a part of a page says of what it could not do; the run stays in view unless it is gone."""
+    run_id = run_in_view()
+    if run_id is None or not workbench.is_run(run_id):
+        cannot_open(error)
+    else:
+        st.error(literal(str(error)), icon=":material/error:")
+
+
 def open_run(run_id: str, page: str = THRESHOLD_PAGE) -> NoReturn:
     """Go to a page with this run; the URL keeps it over a reload."""
     st.session_state[_RUN_KEY] = run_id
@@ -91,6 +100,8 @@ def run_reader(run_id: str) -> workbench.RunReader:
     Raises:
         WorkbenchError: where there is no such run, or it is damaged.
     """
+    if not workbench.is_run(run_id):
+        _reader.clear()  # deleted elsewhere since
     return _reader(run_id, muted_key())
 
 

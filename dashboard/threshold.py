@@ -19,6 +19,7 @@ from dashboard.mutes import muted_list
 from dashboard.session import (
     ROW_PX,
     cannot_open,
+    failed_within,
     nothing_scored,
     run_in_view,
     run_reader,
@@ -75,7 +76,7 @@ def explore(run_id: str) -> None:
             flagged_groups(reader, choice.threshold)
         muted_list(reader, choice.threshold)
     except WorkbenchError as error:
-        cannot_open(error)
+        failed_within(error)
 
 
 def rate_of(run: workbench.RunInfo) -> Rate:

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from core import workbench
 from core.config import Config
+from core.errors import WorkbenchError
 from core.records import LOG_TABLE_SCHEMA
 from core.store import RunWriter
 from dashboard import data
@@ -362,6 +363,45 @@ def test_an_unknown_run_is_an_error_with_a_way_on(app: AppTest, run_id: str):
     opened(app, "threshold.py")  # by the navigation, which names no run
     assert not app.error
     assert "run-1" in str(app.query_params)
+
+
+PARTS = [  # what each asks for within a part of it
+    ("threshold.py", workbench.RunReader, "everyday"),
+    ("incidents.py", workbench, "usual_gap"),
+    ("explore.py", workbench, "maps"),
+]
+
+
+@pytest.mark.parametrize("page", [page for page, *_ in PARTS])
+def test_a_run_deleted_elsewhere_is_one_error(app: AppTest, page: str):
+    stored_run()
+    opened(app, page, run="run-1")
+    assert not app.error
+    workbench.delete_run("run-1")
+    app.run()
+    assert not app.exception
+    assert [error.value.replace("\\", "") for error in app.error] == [
+        "there is no run run-1 here; it may have been deleted, or the address is mistyped"
+    ]
+
+
+@pytest.mark.parametrize(("page", "owner", "asked"), PARTS)
+def test_what_fails_within_a_page_does_not_leave_the_run(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch, page: str, owner: object, asked: str
+):
+    def full(*_args: object, **_named: object) -> None:
+        raise WorkbenchError("no space left")
+
+    stored_run()
+    stored_run("run-2")  # what a page without a run would fall back to
+    opened(app, page, run="run-1")
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, asked, full)
+        app.run()
+    assert [error.value for error in app.error] == ["no space left"]
+    assert app.session_state["run_in_view"] == "run-1"
+    app.run()
+    assert not app.error and not app.exception
 
 
 def test_a_damaged_run_is_an_error_and_the_rest_works(home: Path, app: AppTest):
